@@ -1,0 +1,283 @@
+//! What is known of one call while it is under way.
+//!
+//! Made at the door, read by every room below, and told apart from the request itself: a dropped or
+//! panicked call leaves this behind, so the log and the metrics still know how far it came and
+//! whether the settings may have changed.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use http::{HeaderMap, HeaderValue};
+use uuid::Uuid;
+
+use crate::deadline::Deadline;
+
+/// Carries a caller's own id of the call in, and the id that was used out.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Carries the REST side's own id of the request to the caller.
+pub const UPSTREAM_REQUEST_ID: &str = "x-upstream-request-id";
+/// Carries the W3C trace context.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// The longest request id that is taken over from a caller or from the REST side.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// One call: its identity, its time, and what its attempts may have done so far.
+#[derive(Debug)]
+pub struct Call {
+    /// The caller's `x-request-id`, or a new UUID.
+    pub request_id: HeaderValue,
+    /// The caller's `traceparent`, if it sent a valid one.
+    pub traceparent: Option<HeaderValue>,
+    /// When the answer is due.
+    pub deadline: Deadline,
+    conference_id: OnceLock<String>,
+    attempts: AtomicU32,
+    sent: AtomicBool,
+    in_doubt: AtomicBool,
+}
+
+/// Whether the settings may have changed, as far as a caller may conclude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing was changed by this call.
+    NotApplied,
+    /// The change may or may not have taken effect.
+    Unknown,
+}
+
+impl Call {
+    /// Takes the identity of a call from the caller's metadata; `deadline` has just started.
+    pub fn arrive(metadata: &HeaderMap, deadline: Deadline) -> Self {
+        Self {
+            request_id: metadata
+                .get(REQUEST_ID)
+                .filter(|value| is_request_id(value.as_bytes()))
+                .cloned()
+                .unwrap_or_else(new_request_id),
+            traceparent: metadata
+                .get(TRACEPARENT)
+                .filter(|value| is_traceparent(value.as_bytes()))
+                .cloned(),
+            deadline,
+            conference_id: OnceLock::new(),
+            attempts: AtomicU32::new(0),
+            sent: AtomicBool::new(false),
+            in_doubt: AtomicBool::new(false),
+        }
+    }
+
+    /// Remembers which meeting the call is about, for the log.
+    pub fn concerns(&self, conference_id: &str) {
+        self.conference_id.get_or_init(|| conference_id.to_owned());
+    }
+
+    /// The meeting the call is about, once its request has been read.
+    pub fn conference_id(&self) -> Option<&str> {
+        self.conference_id.get().map(String::as_str)
+    }
+
+    /// The request id as text.
+    pub fn request_id(&self) -> &str {
+        // Visible ASCII by construction, so there is always a text.
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The trace id of the caller's trace, 32 hex digits.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_ref()?.to_str().ok()?.get(3..35)
+    }
+
+    /// Milliseconds since the call arrived, to the microsecond.
+    pub fn elapsed_ms(&self) -> f64 {
+        (self.deadline.elapsed().as_secs_f64() * 1e6).round() / 1e3
+    }
+
+    /// Counts an attempt that is about to start.
+    pub fn start_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Attempts started so far; 0 when nothing was tried.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the current attempt's request has begun to leave.
+    pub fn mark_sent(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the current attempt's request has begun to leave.
+    pub fn sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Settles the current attempt; an unknown outcome stays with the call for good.
+    pub fn end_attempt(&self, outcome: Outcome) {
+        if outcome == Outcome::Unknown {
+            self.in_doubt.store(true, Ordering::Relaxed);
+        }
+        self.sent.store(false, Ordering::Relaxed);
+    }
+
+    /// The truth about this call if it ended now without an answer.
+    pub fn outcome(&self) -> Outcome {
+        if self.sent() || self.in_doubt.load(Ordering::Relaxed) {
+            Outcome::Unknown
+        } else {
+            Outcome::NotApplied
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// Whether `id` can serve as a request id: 1 to 128 visible ASCII characters.
+pub fn is_request_id(id: &[u8]) -> bool {
+    (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+fn new_request_id() -> HeaderValue {
+    let mut text = Uuid::encode_buffer();
+    let text = Uuid::new_v4().hyphenated().encode_lower(&mut text);
+    // Hex digits and hyphens always make a header value.
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// Whether `value` is a `traceparent` of W3C Trace Context, version 00 or a longer later one.
+fn is_traceparent(value: &[u8]) -> bool {
+    let lower_hex = |part: &[u8]| {
+        part.iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let zero = |part: &[u8]| part.iter().all(|byte| *byte == b'0');
+    if value.len() < 55 || [2, 35, 52].iter().any(|at| value[*at] != b'-') {
+        return false;
+    }
+    let (version, trace, parent, flags) =
+        (&value[..2], &value[3..35], &value[36..52], &value[53..55]);
+    [version, trace, parent, flags].into_iter().all(lower_hex)
+        && !zero(trace)
+        && !zero(parent)
+        && match version {
+            b"ff" => false,
+            b"00" => value.len() == 55,
+            _ => {
+                value.len() <= 256
+                    && value.iter().all(u8::is_ascii_graphic)
+                    && value.get(55).is_none_or(|byte| *byte == b'-')
+            }
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn arrive(headers: &[(&'static str, &'static str)]) -> Call {
+        let metadata = headers
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            })
+            .collect();
+        Call::arrive(&metadata, Deadline::start(None, Duration::from_secs(1)))
+    }
+
+    #[test]
+    fn a_usable_request_id_is_kept_and_any_other_is_replaced() {
+        let long: &str = "x".repeat(129).leak();
+        for (sent, kept) in [
+            ("order-66/3", true),
+            ("", false),
+            ("two words", false),
+            (long, false),
+            (&long[..128], true),
+        ] {
+            let call = arrive(&[(REQUEST_ID, sent)]);
+            assert_eq!(call.request_id() == sent, kept, "{sent:?}");
+            assert!(!call.request_id().is_empty());
+        }
+        let new = arrive(&[]);
+        assert!(Uuid::parse_str(new.request_id()).is_ok());
+    }
+
+    #[test]
+    fn only_a_valid_traceparent_travels_on() {
+        for (sent, valid) in [
+            (PARENT, true),
+            (
+                "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+                false,
+            ),
+            (
+                "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                false,
+            ),
+            (
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+                false,
+            ),
+            (
+                "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+                true,
+            ),
+            (
+                "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x",
+                false,
+            ),
+            (
+                "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+                false,
+            ),
+            ("", false),
+        ] {
+            let call = arrive(&[(TRACEPARENT, sent)]);
+            assert_eq!(call.traceparent.is_some(), valid, "{sent:?}");
+        }
+        let call = arrive(&[(TRACEPARENT, PARENT)]);
+        assert_eq!(call.trace_id(), Some("0af7651916cd43dd8448eb211c80319c"));
+    }
+
+    #[test]
+    fn a_call_is_in_doubt_from_the_first_byte_sent_until_an_answer_settles_it() {
+        let call = arrive(&[]);
+        assert_eq!(call.outcome(), Outcome::NotApplied);
+        call.mark_sent();
+        assert_eq!(call.outcome(), Outcome::Unknown);
+        call.end_attempt(Outcome::NotApplied);
+        assert_eq!(call.outcome(), Outcome::NotApplied);
+    }
+
+    #[test]
+    fn an_attempt_that_ended_unknown_leaves_the_call_in_doubt() {
+        let call = arrive(&[]);
+        call.mark_sent();
+        call.end_attempt(Outcome::Unknown);
+        call.mark_sent();
+        call.end_attempt(Outcome::NotApplied);
+        assert_eq!(call.outcome(), Outcome::Unknown);
+    }
+}

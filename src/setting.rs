@@ -1,0 +1,138 @@
+//! The settings of a meeting that can be changed: one table, one row per setting.
+//!
+//! The same row serves the way in (protobuf number to REST value), the `update` command (flag to
+//! protobuf number) and the sandbox (which REST values are allowed). A new setting is a field in
+//! the proto and a row here.
+
+use crate::proto::v1::UpdateStartedConfConfigRequest as Request;
+
+/// One setting, by all its names.
+#[derive(Debug)]
+pub struct Setting {
+    /// Field of the protobuf request.
+    pub field: &'static str,
+    /// Flag of `update`: the field with hyphens.
+    pub flag: &'static str,
+    /// Key in the JSON body of the REST call.
+    pub key: &'static str,
+    /// What it does, for help texts.
+    pub about: &'static str,
+    /// Each value's name and REST number, in the order of the protobuf numbers from 1.
+    pub values: &'static [(&'static str, u8)],
+    get: fn(&Request) -> i32,
+    set: fn(&mut Request, i32),
+}
+
+/// All settings, in the order of their protobuf fields.
+pub const SETTINGS: [Setting; 2] = [
+    Setting {
+        field: "lock_sharing",
+        flag: "lock-sharing",
+        key: "lockSharing",
+        about: "Whether screen sharing is locked",
+        values: &[("unlocked", 0), ("locked", 1)],
+        get: |request| request.lock_sharing,
+        set: |request, number| request.lock_sharing = number,
+    },
+    Setting {
+        field: "call_in_restriction",
+        flag: "call-in-restriction",
+        key: "callInRestriction",
+        about: "Who may join the meeting",
+        values: &[("everyone", 0), ("enterprise", 2), ("invited", 3)],
+        get: |request| request.call_in_restriction,
+        set: |request, number| request.call_in_restriction = number,
+    },
+];
+
+/// The new REST value of each setting in the order of [`SETTINGS`]; `None` leaves it alone.
+pub type Values = [Option<u8>; SETTINGS.len()];
+
+/// A protobuf number that stands for no value of a setting.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownNumber(pub i32);
+
+impl Setting {
+    /// The REST value that `request` asks for, `None` when it leaves the setting alone.
+    ///
+    /// # Errors
+    /// The number itself when the proto does not define it.
+    pub fn read(&self, request: &Request) -> Result<Option<u8>, UnknownNumber> {
+        match (self.get)(request) {
+            0 => Ok(None),
+            number => usize::try_from(number)
+                .ok()
+                .and_then(|number| self.values.get(number.checked_sub(1)?))
+                .map(|(_, rest)| Some(*rest))
+                .ok_or(UnknownNumber(number)),
+        }
+    }
+
+    /// Asks for the value called `name` in `request`. Returns whether there is such a value.
+    pub fn write(&self, request: &mut Request, name: &str) -> bool {
+        let Some(number) = (1..).zip(self.values).find(|(_, value)| value.0 == name) else {
+            return false;
+        };
+        (self.set)(request, number.0);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::{CallInRestriction, LockSharing};
+
+    fn all_values() -> impl Iterator<Item = (&'static Setting, i32, &'static str, u8)> {
+        SETTINGS.iter().flat_map(|setting| {
+            (1..)
+                .zip(setting.values)
+                .map(move |(number, (name, rest))| (setting, number, *name, *rest))
+        })
+    }
+
+    #[test]
+    fn each_value_has_the_name_that_the_proto_gives_its_number() {
+        for (setting, number, name, _) in all_values() {
+            let proto_name = match setting.field {
+                "lock_sharing" => LockSharing::try_from(number).unwrap().as_str_name(),
+                "call_in_restriction" => CallInRestriction::try_from(number).unwrap().as_str_name(),
+                other => panic!("no enum for {other}"),
+            };
+            assert_eq!(setting.flag, setting.field.replace('_', "-"));
+            let expected = format!("{}_{name}", setting.field).to_uppercase();
+            assert_eq!(proto_name, expected);
+        }
+    }
+
+    #[test]
+    fn each_value_is_written_by_name_and_read_as_its_rest_value() {
+        for (setting, number, name, rest) in all_values() {
+            let mut request = Request::default();
+            assert!(setting.write(&mut request, name));
+            assert_eq!((setting.get)(&request), number);
+            assert_eq!(setting.read(&request), Ok(Some(rest)));
+            for other in SETTINGS.iter().filter(|other| other.key != setting.key) {
+                assert_eq!(
+                    other.read(&request),
+                    Ok(None),
+                    "{} is left alone",
+                    other.key
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_or_name_without_a_value_is_refused() {
+        for setting in &SETTINGS {
+            let past_the_end = i32::try_from(setting.values.len()).unwrap() + 1;
+            for number in [past_the_end, -1, i32::MIN, i32::MAX] {
+                let mut request = Request::default();
+                (setting.set)(&mut request, number);
+                assert_eq!(setting.read(&request), Err(UnknownNumber(number)));
+            }
+            assert!(!setting.write(&mut Request::default(), "unspecified"));
+        }
+    }
+}

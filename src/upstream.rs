@@ -1,0 +1,96 @@
+//! The REST side: an [`UpdateCommand`] goes out as one `PUT`, and comes back accepted or as a typed
+//! [`UpstreamError`].
+//!
+//! Knows neither protobuf nor gRPC statuses; only [`transport`] knows the HTTP client.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::{ServiceBuilder, ServiceExt as _};
+
+use crate::call::Call;
+use crate::command::UpdateCommand;
+use crate::deadline::parse_limit;
+
+mod attempt;
+mod envelope;
+pub mod error;
+pub mod error_code;
+mod transport;
+pub mod wire;
+
+pub use error::UpstreamError;
+pub use transport::{SetupError, causes, use_crypto};
+pub use wire::{Accepted, BaseUrl};
+
+use attempt::{Attempt, AttemptLayer};
+use transport::Transport;
+use wire::{Endpoint, Put};
+
+/// How the REST side is reached.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Settings {
+    /// PEM file with root certificates to trust beside the system's
+    #[arg(long, env = "MEETING_CONTROL_UPSTREAM_CA", value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+
+    /// Allow an http:// upstream that is not on this machine; the control token then travels in clear
+    #[arg(long, env = "MEETING_CONTROL_ALLOW_PLAINTEXT_UPSTREAM")]
+    pub allow_plaintext_upstream: bool,
+
+    /// Longest time for one attempt, from connecting to the last byte of the answer
+    #[arg(long, env = "MEETING_CONTROL_ATTEMPT_TIMEOUT", value_name = "DURATION",
+          default_value = "5s", value_parser = parse_limit)]
+    pub attempt_timeout: Duration,
+
+    /// Longest time for making a connection: name, TCP and TLS
+    #[arg(long, env = "MEETING_CONTROL_CONNECT_TIMEOUT", value_name = "DURATION",
+          default_value = "2s", value_parser = parse_limit)]
+    pub connect_timeout: Duration,
+}
+
+/// A client of the REST API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    endpoint: Endpoint,
+    stack: Stack,
+}
+
+type Stack = Attempt<Transport>;
+
+impl Upstream {
+    /// Prepares a client of the API at `base`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the settings cannot work.
+    pub fn new(base: &BaseUrl, settings: &Settings) -> Result<Self, SetupError> {
+        let stack = ServiceBuilder::new()
+            // Inside everything that may repeat a call, so that each attempt has a limit of its own.
+            .layer(AttemptLayer::new(settings.attempt_timeout))
+            .service(Transport::new(base, settings)?);
+        Ok(Self {
+            endpoint: base.endpoint(),
+            stack,
+        })
+    }
+
+    /// Changes the settings of a meeting on behalf of `call`, within the call's deadline.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]; what it means for the settings is then known to [`Call::outcome`].
+    pub async fn update(
+        &self,
+        call: &Arc<Call>,
+        command: &UpdateCommand,
+    ) -> Result<Accepted, UpstreamError> {
+        let put = Put::new(&self.endpoint, call, command);
+        self.stack
+            .clone()
+            .oneshot(put)
+            .await
+            // An answer may quote the request; the token must not travel on with it.
+            .map_err(|error| error.map_texts(|text| command.token.redact(text).into_owned()))
+    }
+}

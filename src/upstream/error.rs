@@ -1,0 +1,124 @@
+//! Why the REST side did not do what it was asked, by phase: not sent, no answer, refused.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::error_code::{self, Known, Retry};
+use crate::call::Outcome;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// A call to the REST API that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// The host name could not be resolved. Nothing was sent.
+    #[error("the upstream's name was not found")]
+    NameNotFound(#[source] Source),
+    /// No connection could be made. Nothing was sent.
+    #[error("no connection to the upstream")]
+    ConnectFailed(#[source] Source),
+    /// The connection was not up in time. Nothing was sent.
+    #[error("connecting to the upstream took too long")]
+    ConnectTimedOut(#[source] Source),
+    /// The TLS handshake failed, or the certificate is not trusted. Nothing was sent.
+    #[error("no TLS with the upstream")]
+    TlsFailed(#[source] Source),
+    /// The connection broke before the whole answer had arrived.
+    #[error("the connection to the upstream was lost")]
+    ConnectionLost(#[source] Source),
+    /// What came back is not HTTP.
+    #[error("the upstream's answer is not HTTP")]
+    NotHttp(#[source] Source),
+    /// An attempt got no answer within its limit.
+    #[error("no answer within the attempt limit of {0:?}")]
+    AttemptTimedOut(Duration),
+    /// The call as a whole ran out of time.
+    #[error("no answer within the deadline of {0:?}")]
+    DeadlineExceeded(Duration),
+    /// The REST side answered, and said no.
+    #[error("the upstream refused: HTTP {}", .0.status)]
+    Refused(Box<Refusal>),
+}
+
+/// An HTTP answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status; 2xx when the refusal came in a success's envelope.
+    pub status: u16,
+    /// The vendor's error code as it was written, at most 64 visible ASCII characters.
+    pub error_code: Option<String>,
+    /// The vendor's text or symbol beside the code, at most 256 characters on one line.
+    pub error_msg: Option<String>,
+    /// The REST side's own id of the request.
+    pub upstream_request_id: Option<String>,
+    /// How long the REST side asks to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl UpstreamError {
+    /// What this failure alone says about the settings, `sent` being whether the request's body
+    /// had begun to leave.
+    pub fn outcome(&self, sent: bool) -> Outcome {
+        match self {
+            Self::Refused(refusal) => refusal.outcome(),
+            _ if sent => Outcome::Unknown,
+            _ => Outcome::NotApplied,
+        }
+    }
+
+    /// The refusal behind this failure, if the REST side answered at all.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// Rewrites each text that came from the REST side.
+    #[must_use]
+    pub fn map_texts(mut self, rewrite: impl Fn(&str) -> String) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            let texts = [
+                &mut refusal.error_code,
+                &mut refusal.error_msg,
+                &mut refusal.upstream_request_id,
+            ];
+            for text in texts.into_iter().flatten() {
+                *text = rewrite(text);
+            }
+        }
+        self
+    }
+}
+
+impl Refusal {
+    /// The row of the code table that explains this refusal.
+    pub fn known(&self) -> Option<&'static Known> {
+        error_code::find(self.error_code.as_deref()?, self.status)
+    }
+
+    /// The gRPC code: by the vendor's code first, by HTTP status second.
+    pub fn grpc_code(&self) -> Code {
+        match self.known() {
+            Some(known) => known.grpc,
+            None => error_code::by_status(self.status).grpc,
+        }
+    }
+
+    /// Whether the settings may have changed in spite of the refusal.
+    pub fn outcome(&self) -> Outcome {
+        match self.known() {
+            Some(known) => known.outcome,
+            None => error_code::by_status(self.status).outcome,
+        }
+    }
+
+    /// Whether asking again can help.
+    pub fn retry(&self) -> Retry {
+        match self.known() {
+            Some(known) => known.retry,
+            None => error_code::by_status(self.status).retry,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The HTTP client: carries a [`Put`] to the REST side and brings the answer back.
+//!
+//! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
+//! 64 KiB of an answer.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use http_body::{Frame, SizeHint};
+use reqwest::{Body, Certificate, Client, Request, Response, redirect, retry, tls};
+use tower::Service;
+
+use super::Settings;
+use super::error::UpstreamError;
+use super::wire::{Answer, BaseUrl, Put};
+use crate::call::Call;
+
+/// How much of an answer is read; the rest is dropped with the connection.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// The settings for the REST side cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The token would cross a network in clear.
+    #[error(
+        "--upstream is plain http:// to another machine, which would send the control token in \
+         clear; use https:// or give --allow-plaintext-upstream"
+    )]
+    Plaintext,
+    /// The file with extra roots cannot be read.
+    #[error("--upstream-ca: cannot read {path}: {source}", path = .0.display(), source = .1)]
+    UnreadableRoots(PathBuf, #[source] io::Error),
+    /// The file with extra roots holds none.
+    #[error("--upstream-ca: {path} holds no PEM certificate that can be used", path = .0.display())]
+    NoRoots(PathBuf),
+    /// The HTTP client cannot start.
+    #[error("the HTTP client cannot start: {}", causes(.0))]
+    Client(#[source] reqwest::Error),
+}
+
+/// Chooses the process's TLS implementation; later calls change nothing. Call it before
+/// [`Upstream::new`](super::Upstream::new).
+pub fn use_crypto() {
+    // An error means that a choice has been made already, and that is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Sends requests over pooled connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Transport(Client);
+
+impl Transport {
+    /// Prepares a client for the API at `base`.
+    ///
+    /// # Errors
+    /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
+    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Result<Self, SetupError> {
+        if base.is_exposed() && !settings.allow_plaintext_upstream {
+            return Err(SetupError::Plaintext);
+        }
+        let roots = match &settings.upstream_ca {
+            Some(path) => read_roots(path)?,
+            None => Vec::new(),
+        };
+        Client::builder()
+            // A redirect could hand the token to another host.
+            .redirect(redirect::Policy::none())
+            // Whether to repeat is decided above, with the deadline and the budget in view.
+            .retry(retry::never())
+            .connect_timeout(settings.connect_timeout)
+            .tls_version_min(tls::Version::TLS_1_2)
+            .tls_certs_merge(roots)
+            .tcp_nodelay(true)
+            .build()
+            .map(Self)
+            .map_err(SetupError::Client)
+    }
+}
+
+fn read_roots(path: &PathBuf) -> Result<Vec<Certificate>, SetupError> {
+    let pem =
+        std::fs::read(path).map_err(|error| SetupError::UnreadableRoots(path.clone(), error))?;
+    Certificate::from_pem_bundle(&pem)
+        .ok()
+        .filter(|roots| !roots.is_empty())
+        .ok_or_else(|| SetupError::NoRoots(path.clone()))
+}
+
+impl Service<Put> for Transport {
+    type Response = Answer;
+    type Error = UpstreamError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, UpstreamError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, put: Put) -> Self::Future {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let mut request = Request::new(Method::PUT, put.content.url.clone());
+            *request.headers_mut() = put.content.headers.clone();
+            *request.body_mut() = Some(Body::wrap(Departure {
+                body: Some(put.content.body.clone()),
+                call: put.call,
+            }));
+            let response = client.execute(request).await.map_err(classify)?;
+            receive(response).await.map_err(classify)
+        })
+    }
+}
+
+async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
+    let status = response.status();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = response.chunk().await?.unwrap_or_default();
+    while body.len() < LONGEST_BODY
+        && let Some(more) = response.chunk().await?
+    {
+        let mut longer = BytesMut::from(body);
+        longer.extend_from_slice(&more);
+        body = longer.freeze();
+    }
+    body.truncate(LONGEST_BODY);
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+/// The body of a request. It notes when it begins to leave: before that, the REST side cannot have
+/// changed anything, whatever goes wrong.
+struct Departure {
+    body: Option<Bytes>,
+    call: Arc<Call>,
+}
+
+impl http_body::Body for Departure {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.call.mark_sent();
+        Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+    }
+}
+
+/// Sorts what the HTTP client reports by phase: not connected, not answered, not HTTP.
+fn classify(error: reqwest::Error) -> UpstreamError {
+    // The URL holds the conference id, which the log line has already.
+    let error = error.without_url();
+    if error.is_dns() {
+        UpstreamError::NameNotFound(error.into())
+    } else if error.is_connect() {
+        if is_caused_by::<rustls::Error>(&error) {
+            UpstreamError::TlsFailed(error.into())
+        } else if error.is_timeout() {
+            UpstreamError::ConnectTimedOut(error.into())
+        } else {
+            UpstreamError::ConnectFailed(error.into())
+        }
+    } else if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+        UpstreamError::NotHttp(error.into())
+    } else {
+        UpstreamError::ConnectionLost(error.into())
+    }
+}
+
+fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    find_cause::<E>(error).is_some()
+}
+
+/// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.
+fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The whole chain of causes in one line.
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,232 @@
+//! The REST call on the wire: a command becomes a `PUT`, an HTTP answer becomes success or refusal.
+//!
+//! Pure. What the vendor documents, and what it leaves open, is why an answer is read leniently: any
+//! body of a success will do, and an error's code is looked for in every shape that was ever seen.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serializer as _;
+use url::{Host, Url};
+
+use super::envelope::{self, Envelope};
+use super::error::{Refusal, UpstreamError};
+use crate::call::{self, Call};
+use crate::command::UpdateCommand;
+use crate::setting::{SETTINGS, Values};
+
+/// Path of the REST call below the base URL.
+pub const PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
+
+/// All that RFC 3986 does not call unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("meeting-control/", env!("CARGO_PKG_VERSION")));
+const AUTHORIZATION: HeaderName = HeaderName::from_static(crate::command::TOKEN);
+const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
+const TRACEPARENT: HeaderName = HeaderName::from_static(call::TRACEPARENT);
+
+/// Base URL of the REST API: `http` or `https`, with a host, perhaps with a path of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+/// Where the REST call goes: the base URL with the call's path.
+#[derive(Debug, Clone)]
+pub struct Endpoint(Url);
+
+/// One REST call, ready to be sent as often as needed.
+#[derive(Debug, Clone)]
+pub struct Put {
+    /// The gRPC call it serves.
+    pub call: Arc<Call>,
+    /// URL, headers and body.
+    pub content: Arc<Content>,
+}
+
+/// URL, headers and body of a [`Put`].
+#[derive(Debug)]
+pub struct Content {
+    /// Absolute, with the percent-encoded conference id.
+    pub url: Url,
+    /// Every header that is sent, but for those of HTTP itself.
+    pub headers: HeaderMap,
+    /// The JSON object with the settings.
+    pub body: Bytes,
+}
+
+/// An HTTP answer as it came in.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// HTTP headers.
+    pub headers: HeaderMap,
+    /// As much of the body as is read: at most 64 KiB.
+    pub body: Bytes,
+}
+
+/// The REST side accepted the change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its own id of the request.
+    pub upstream_request_id: Option<String>,
+}
+
+// === impl BaseUrl ===
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!("the scheme is {}, not https", url.scheme()));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("a base URL has no query and no fragment".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a base URL has no user name and no password".to_owned());
+        }
+        Ok(Self(url))
+    }
+}
+
+impl BaseUrl {
+    /// Whether calls travel unencrypted across a network.
+    pub fn is_exposed(&self) -> bool {
+        let loopback = match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        };
+        self.0.scheme() == "http" && !loopback
+    }
+
+    /// The URL of the REST call.
+    pub fn endpoint(&self) -> Endpoint {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{PATH}", self.0.path().trim_end_matches('/')));
+        Endpoint(url)
+    }
+}
+
+// === The way out ===
+
+impl Put {
+    /// Writes a command as a REST call to `endpoint`.
+    pub fn new(endpoint: &Endpoint, call: &Arc<Call>, command: &UpdateCommand) -> Self {
+        Self {
+            call: Arc::clone(call),
+            content: Arc::new(Content {
+                url: endpoint.for_conference(&command.conference_id),
+                headers: headers(call, command),
+                body: body(&command.settings),
+            }),
+        }
+    }
+}
+
+impl Endpoint {
+    fn for_conference(&self, id: &str) -> Url {
+        let mut url = self.0.clone();
+        let id = utf8_percent_encode(id, RESERVED);
+        url.set_query(Some(&format!("conferenceID={id}")));
+        url
+    }
+}
+
+fn headers(call: &Call, command: &UpdateCommand) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(CONTENT_TYPE, JSON);
+    headers.insert(ACCEPT, JSON);
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(AUTHORIZATION, command.token.to_header());
+    headers.insert(REQUEST_ID, call.request_id.clone());
+    if let Some(traceparent) = &call.traceparent {
+        headers.insert(TRACEPARENT, traceparent.clone());
+    }
+    headers
+}
+
+fn body(settings: &Values) -> Bytes {
+    let given = SETTINGS
+        .iter()
+        .zip(settings)
+        .filter_map(|(setting, value)| Some((setting.key, (*value)?)));
+    let mut json = Vec::with_capacity(64);
+    // A map of string keys and integers, written to memory, cannot fail.
+    let _ = serde_json::Serializer::new(&mut json).collect_map(given);
+    json.into()
+}
+
+// === The way back ===
+
+/// Reads an answer: success, or the refusal that it means.
+///
+/// # Errors
+/// [`UpstreamError::Refused`] for any status but 2xx, and for a 2xx whose JSON body holds an integer
+/// `returnCode` that is not 0.
+pub fn read(answer: &Answer) -> Result<Accepted, UpstreamError> {
+    let envelope = if answer.status.is_success() {
+        match envelope::of_success(&answer.body) {
+            Some(envelope) => envelope,
+            None => {
+                return Ok(Accepted {
+                    upstream_request_id: request_id(&answer.headers),
+                });
+            }
+        }
+    } else {
+        envelope::of_error(&answer.body).unwrap_or_default()
+    };
+    Err(UpstreamError::Refused(Box::new(refusal(answer, envelope))))
+}
+
+fn refusal(answer: &Answer, envelope: Envelope) -> Refusal {
+    Refusal {
+        status: answer.status.as_u16(),
+        error_code: envelope.code,
+        error_msg: envelope.message,
+        upstream_request_id: request_id(&answer.headers).or(envelope.request_id),
+        retry_after: retry_after(&answer.headers),
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(call::REQUEST_ID)?;
+    call::is_request_id(id.as_bytes()).then(|| id.to_str().unwrap_or_default().to_owned())
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

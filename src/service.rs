@@ -1,0 +1,59 @@
+//! The RPC, as a table of contents of its trip.
+
+use std::sync::Arc;
+
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status};
+
+use crate::call::{Call, UPSTREAM_REQUEST_ID};
+use crate::command::UpdateCommand;
+use crate::proto::v1::meeting_control_server::MeetingControl;
+use crate::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
+use crate::status;
+use crate::upstream::{Accepted, Upstream};
+
+/// Implements `meeting.control.v1.MeetingControl` over the REST API.
+#[derive(Debug, Clone)]
+pub struct Service {
+    upstream: Upstream,
+}
+
+impl Service {
+    /// Serves calls from `upstream`.
+    pub fn new(upstream: Upstream) -> Self {
+        Self { upstream }
+    }
+}
+
+#[tonic::async_trait]
+impl MeetingControl for Service {
+    async fn update_started_conf_config(
+        &self,
+        request: Request<UpdateStartedConfConfigRequest>,
+    ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
+        let (metadata, mut extensions, request) = request.into_parts();
+        let call = extensions
+            .remove::<Arc<Call>>()
+            .ok_or_else(status::unannounced)?;
+
+        let command = UpdateCommand::read(metadata.as_ref(), request)
+            .map_err(|rejection| status::rejected(&call, rejection))?;
+        call.concerns(&command.conference_id);
+        let accepted = self
+            .upstream
+            .update(&call, &command)
+            .await
+            .map_err(|error| status::failed(&call, &error))?;
+        Ok(respond(accepted))
+    }
+}
+
+fn respond(accepted: Accepted) -> Response<UpdateStartedConfConfigResponse> {
+    let mut response = Response::new(UpdateStartedConfConfigResponse {});
+    if let Some(id) = accepted.upstream_request_id
+        && let Ok(id) = MetadataValue::try_from(id)
+    {
+        response.metadata_mut().insert(UPSTREAM_REQUEST_ID, id);
+    }
+    response
+}

@@ -1,0 +1,268 @@
+//! Every way in which a call fails becomes a gRPC status here, and one line in the log.
+//!
+//! The only room that makes a [`Status`]. The caller gets a sentence that stands alone and typed
+//! details; what is of use only to an operator, such as the chain of causes, goes to the log.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::call::{Call, Outcome, UPSTREAM_REQUEST_ID};
+use crate::command::{Rejection, TOKEN, Violation};
+use crate::upstream::UpstreamError;
+
+mod log;
+mod refusal;
+
+/// `ErrorInfo.domain` when the REST side said no.
+pub const VENDOR_DOMAIN: &str = "meeting.huaweicloud.com";
+/// `ErrorInfo.domain` when the façade did.
+pub const OUR_DOMAIN: &str = "meeting-control";
+
+/// A failed call, told in full.
+#[derive(Debug)]
+struct Verdict {
+    code: Code,
+    domain: &'static str,
+    reason: String,
+    message: String,
+    metadata: Vec<(&'static str, String)>,
+    violations: Vec<FieldViolation>,
+    retry_after: Option<Duration>,
+    cause: Option<String>,
+    /// Whether someone must act, whatever the code says.
+    alarming: bool,
+}
+
+/// The request breaks rules, or has no token; nothing was sent.
+pub fn rejected(call: &Call, rejection: Rejection) -> Status {
+    let faults: Vec<_> = rejection.violations.iter().map(sentence).collect();
+    let faults = faults.join("; ");
+    let verdict = if rejection.token_missing {
+        let also = if faults.is_empty() {
+            String::new()
+        } else {
+            format!(" Also: {faults}.")
+        };
+        let message =
+            format!("The meeting control token is missing: send it as metadata {TOKEN}.{also}");
+        Verdict::ours(Code::Unauthenticated, "TOKEN_MISSING", message)
+    } else {
+        let message = format!("The request is invalid: {faults}.");
+        Verdict::ours(Code::InvalidArgument, "INVALID_REQUEST", message)
+    };
+    let violations = rejection
+        .violations
+        .into_iter()
+        .map(|violation| FieldViolation::new(violation.field, violation.description))
+        .collect();
+    Verdict {
+        violations,
+        ..verdict
+    }
+    .close(call)
+}
+
+fn sentence(violation: &Violation) -> String {
+    match violation.field {
+        Violation::WHOLE_REQUEST => violation.description.clone(),
+        field => format!("{field} {}", violation.description),
+    }
+}
+
+/// The REST side refused, or gave no usable answer.
+pub fn failed(call: &Call, error: &UpstreamError) -> Status {
+    Verdict::of(error, call.outcome()).close(call)
+}
+
+/// The request could not even be read; `code` and `message` are the framework's.
+pub fn unreadable(call: &Call, code: Code, message: &str) -> Status {
+    let message = message.chars().take(200).collect::<String>();
+    if code == Code::Unimplemented {
+        return Verdict::ours(
+            code,
+            "NOT_SUPPORTED",
+            format!("The call is not supported: {message}."),
+        )
+        .close(call);
+    }
+    // The framework says INTERNAL or OUT_OF_RANGE; to the caller it is a fault of the request.
+    let message = format!("The request message could not be read: {message}.");
+    Verdict::ours(Code::InvalidArgument, "REQUEST_UNREADABLE", message).close(call)
+}
+
+/// The request message had not arrived whole when the deadline passed.
+pub fn late(call: &Call) -> Status {
+    let limit = humantime::format_duration(call.deadline.allowed());
+    let message = format!("The request message did not arrive within {limit}; nothing was sent.");
+    Verdict::ours(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).close(call)
+}
+
+/// A bug: the call panicked.
+pub fn panicked(call: &Call) -> Status {
+    let message = "The façade failed unexpectedly; this call alone is affected.".to_owned();
+    Verdict {
+        metadata: vec![("outcome", Outcome::Unknown.to_string())],
+        ..Verdict::ours(Code::Internal, "PANIC", message)
+    }
+    .close(call)
+}
+
+/// A call that did not come through the door, where its record is made: a bug in the wiring.
+pub fn unannounced() -> Status {
+    Status::internal("The call has no record; this is a bug in the façade.")
+}
+
+/// For a client: no answer came from a façade in time.
+pub fn unanswered() -> Status {
+    Status::deadline_exceeded("The façade did not answer in time; the settings may have changed.")
+}
+
+/// The caller went away; nobody is left to read a status, so it goes to the log alone.
+pub fn cancelled(call: &Call) {
+    let message = "The caller went away before the answer.".to_owned();
+    Verdict::ours(Code::Cancelled, "CALLER_GONE", message).close(call);
+}
+
+/// The name of a code in the gRPC specification, such as `FAILED_PRECONDITION`.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// What an outcome means to the caller, to end a sentence.
+fn fate(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::NotApplied => "nothing was changed",
+        Outcome::Unknown => "the settings may have changed",
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn ours(code: Code, reason: &str, message: String) -> Self {
+        Self {
+            code,
+            domain: OUR_DOMAIN,
+            reason: reason.to_owned(),
+            message,
+            metadata: Vec::new(),
+            violations: Vec::new(),
+            retry_after: None,
+            cause: None,
+            alarming: false,
+        }
+    }
+
+    /// Judges a failure at the REST side, `outcome` being what the whole call leaves behind.
+    fn of(error: &UpstreamError, outcome: Outcome) -> Self {
+        let fate = fate(outcome);
+        let (code, reason, sentence) = match error {
+            UpstreamError::Refused(refusal) => return Self::refused(refusal, outcome),
+            UpstreamError::NameNotFound(_) => (
+                Code::Unavailable,
+                "UPSTREAM_NAME_NOT_FOUND",
+                "The REST API's host name was not found",
+            ),
+            UpstreamError::ConnectFailed(_) => (
+                Code::Unavailable,
+                "UPSTREAM_UNREACHABLE",
+                "The REST API could not be reached",
+            ),
+            UpstreamError::ConnectTimedOut(_) => (
+                Code::Unavailable,
+                "UPSTREAM_CONNECT_TIMEOUT",
+                "The REST API could not be reached in time",
+            ),
+            UpstreamError::TlsFailed(_) => (
+                Code::Unavailable,
+                "UPSTREAM_TLS_FAILED",
+                "No secure connection to the REST API could be made",
+            ),
+            UpstreamError::ConnectionLost(_) => (
+                Code::Unavailable,
+                "UPSTREAM_CONNECTION_LOST",
+                "The connection to the REST API broke before its answer",
+            ),
+            UpstreamError::NotHttp(_) => (
+                Code::Internal,
+                "UPSTREAM_NOT_HTTP",
+                "The REST API's answer is not HTTP",
+            ),
+            UpstreamError::AttemptTimedOut(limit) => {
+                let limit = humantime::format_duration(*limit);
+                let message = format!("The REST API did not answer within {limit}; {fate}.");
+                return Self::ours(Code::DeadlineExceeded, "UPSTREAM_TIMEOUT", message);
+            }
+            UpstreamError::DeadlineExceeded(limit) => {
+                let limit = humantime::format_duration(*limit);
+                let message = format!(
+                    "The deadline of {limit} passed without an answer from the REST API; {fate}."
+                );
+                return Self::ours(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message);
+            }
+        };
+        Self {
+            cause: Some(crate::upstream::causes(error)),
+            alarming: matches!(error, UpstreamError::TlsFailed(_)),
+            ..Self::ours(code, reason, format!("{sentence}; {fate}."))
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        let (_, value) = self.metadata.iter().find(|(name, _)| *name == key)?;
+        Some(value)
+    }
+
+    /// Writes the log line and makes the status.
+    fn close(mut self, call: &Call) -> Status {
+        if !self.metadata.iter().any(|(key, _)| *key == "outcome") {
+            self.metadata.push(("outcome", call.outcome().to_string()));
+        }
+        self.metadata
+            .push(("attempts", call.attempts().to_string()));
+        self.log(call);
+
+        let mut headers = MetadataMap::new();
+        if let Some(id) = self.value("upstream_request_id")
+            && let Ok(id) = MetadataValue::try_from(id)
+        {
+            headers.insert(UPSTREAM_REQUEST_ID, id);
+        }
+        let metadata: HashMap<String, String> = self
+            .metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        let mut details = ErrorDetails::with_error_info(self.reason, self.domain, metadata);
+        details.set_request_info(call.request_id(), "");
+        if !self.violations.is_empty() {
+            details.set_bad_request(self.violations);
+        }
+        if self.retry_after.is_some() {
+            details.set_retry_info(self.retry_after);
+        }
+        Status::with_error_details_and_metadata(self.code, self.message, details, headers)
+    }
+}

@@ -1,0 +1,88 @@
+//! A refusal by the REST side as a verdict: its own code first, the HTTP status second.
+
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::{VENDOR_DOMAIN, Verdict, fate};
+use crate::call::Outcome;
+use crate::upstream::error::Refusal;
+use crate::upstream::error_code::{self, Retry};
+
+/// What a caller is asked to wait when the REST side does not say.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest symbol that `ErrorInfo.reason` may hold.
+const LONGEST_REASON: usize = 63;
+
+impl Verdict {
+    pub(super) fn refused(refusal: &Refusal, outcome: Outcome) -> Self {
+        let code = refusal.grpc_code();
+        let known = refusal.known();
+        let error_code = known
+            .map(|row| row.code.to_owned())
+            .or_else(|| refusal.error_code.clone());
+        let pause_helps = refusal.retry() == Retry::Backoff
+            && matches!(code, Code::Unavailable | Code::ResourceExhausted);
+
+        let mut metadata = vec![("http_status", refusal.status.to_string())];
+        let texts = [
+            ("error_code", &error_code),
+            ("error_msg", &refusal.error_msg),
+            ("upstream_request_id", &refusal.upstream_request_id),
+        ];
+        metadata.extend(
+            texts
+                .into_iter()
+                .filter_map(|(key, text)| Some((key, text.clone()?))),
+        );
+
+        Self {
+            domain: VENDOR_DOMAIN,
+            message: sentence(refusal, outcome),
+            metadata,
+            retry_after: pause_helps.then(|| refusal.retry_after.unwrap_or(DEFAULT_RETRY_DELAY)),
+            // The REST side does not know the call that we are made for: wrong host, path or site.
+            alarming: code == Code::Unimplemented,
+            ..Self::ours(code, &reason(refusal), String::new())
+        }
+    }
+}
+
+fn sentence(refusal: &Refusal, outcome: Outcome) -> String {
+    if let Some(known) = refusal.known() {
+        return format!("{} ({}).", known.explanation, known.code);
+    }
+    let said = error_code::by_status(refusal.status).explanation;
+    let status = refusal.status;
+    let code = match &refusal.error_code {
+        Some(code) => format!(", {code}"),
+        None => String::new(),
+    };
+    format!(
+        "The REST API {said} (HTTP {status}{code}); {}.",
+        fate(outcome)
+    )
+}
+
+/// The symbol of a known code, else a symbol that stands where the vendor writes one, else the status.
+fn reason(refusal: &Refusal) -> String {
+    if let Some(known) = refusal.known() {
+        return known.symbol.to_owned();
+    }
+    match &refusal.error_msg {
+        Some(symbol) if is_symbol(symbol) => symbol.clone(),
+        _ => format!("HTTP_{}", refusal.status),
+    }
+}
+
+/// Whether a text may stand as `ErrorInfo.reason`: UPPER_SNAKE, 2 to 63 characters.
+pub(super) fn is_symbol(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (2..=LONGEST_REASON).contains(&bytes.len())
+        && bytes[0].is_ascii_uppercase()
+        && bytes[bytes.len() - 1] != b'_'
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_')
+}

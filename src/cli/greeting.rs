@@ -1,0 +1,79 @@
+//! What `sandbox` prints: where it is, and calls that can be pasted.
+#![allow(clippy::print_stdout, reason = "printing is what this room is for")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::sandbox::{MEETING, TOKEN};
+
+/// The façade and the stand-in are up.
+pub(super) fn sandbox(grpc: SocketAddr, rest: SocketAddr) {
+    let grpc = reachable(grpc);
+    let program = program();
+    println!(
+        "\
+The sandbox is up; Ctrl-C ends it.
+
+  gRPC façade     {grpc}  meeting.control.v1.MeetingControl
+  REST stand-in   http://{rest}
+  control token   {TOKEN}
+
+Lock sharing in meeting {MEETING}, from another terminal:
+
+  MEETING_CONTROL_TOKEN={TOKEN} {program} update --address http://{grpc} --conference-id {MEETING} --lock-sharing locked
+
+The same with grpcurl:
+
+  grpcurl -plaintext -H 'x-conference-authorization: {TOKEN}' -d '{{\"conference_id\": \"{MEETING}\", \"lock_sharing\": \"LOCK_SHARING_LOCKED\"}}' {grpc} meeting.control.v1.MeetingControl/UpdateStartedConfConfig
+
+Look at the meeting:
+
+  curl http://{rest}/sandbox/meetings/{MEETING}
+
+Changes:",
+        rest = reachable(rest),
+    );
+}
+
+/// Just the stand-in is up.
+pub(super) fn rest_only(rest: SocketAddr) {
+    println!(
+        "\
+The stand-in for the REST API is up; Ctrl-C ends it.
+
+  REST stand-in   http://{rest}
+  control token   {TOKEN}
+
+Lock sharing in meeting {MEETING}, from another terminal:
+
+  curl -X PUT -H 'Content-Type: application/json' -H 'X-Conference-Authorization: {TOKEN}' -d '{{\"lockSharing\": 1}}' 'http://{rest}/v1/mmc/control/conferences/updateStartedConfConfig?conferenceID={MEETING}'
+
+Look at the meeting:
+
+  curl http://{rest}/sandbox/meetings/{MEETING}
+
+Changes:",
+        rest = reachable(rest),
+    );
+}
+
+/// One change of a meeting.
+pub(super) fn change(line: &str) {
+    println!("  {line}");
+}
+
+/// An address that a client on this machine can use: a wildcard becomes loopback.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// This program as the user called it.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "meeting-control".to_owned())
+}

@@ -1,0 +1,258 @@
+//! The two commands that call a façade: `update` makes the RPC, `health` asks whether it serves.
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status, TimeoutExpired};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::call::{REQUEST_ID, UPSTREAM_REQUEST_ID};
+use crate::command::TOKEN;
+use crate::deadline::parse_limit;
+use crate::proto::v1::UpdateStartedConfConfigRequest;
+use crate::proto::v1::meeting_control_client::MeetingControlClient;
+use crate::setting::SETTINGS;
+use crate::status;
+
+mod report;
+
+/// Environment variable with the meeting control token.
+const TOKEN_VARIABLE: &str = "MEETING_CONTROL_TOKEN";
+
+/// The largest token file that is read.
+const LARGEST_TOKEN_FILE: u64 = 16 * 1024;
+
+/// Which façade is called, and for how long.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Target {
+    /// Address of the façade, such as 127.0.0.1:50051 or http://meeting-control:50051
+    #[arg(long, env = "MEETING_CONTROL_ADDRESS", value_name = "ADDRESS",
+          default_value = "http://127.0.0.1:50051", value_parser = parse_address)]
+    pub address: Endpoint,
+
+    /// Longest time to wait for the answer
+    #[arg(long, env = "MEETING_CONTROL_TIMEOUT", value_name = "DURATION",
+          default_value = "10s", value_parser = parse_limit)]
+    pub timeout: Duration,
+}
+
+/// Changes settings of a running meeting through a façade.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(after_help = "\
+The meeting control token comes from --token-file or from the variable MEETING_CONTROL_TOKEN.
+Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
+the gRPC code: 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 71 PERMISSION_DENIED,
+72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 77 INTERNAL, 78 UNAVAILABLE, 80 UNAUTHENTICATED.")]
+pub struct Update {
+    #[command(flatten)]
+    target: Target,
+
+    /// Id of the running meeting, such as 900244663
+    #[arg(long, value_name = "ID")]
+    conference_id: String,
+
+    /// File with the meeting control token
+    #[arg(long, env = "MEETING_CONTROL_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Your own id of the request, to find it again in logs; without it, the façade makes one
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+/// One flag per row of [`SETTINGS`].
+#[derive(Debug)]
+struct SettingFlags(Vec<Option<String>>);
+
+/// Asks a façade's health service; exit status 0 when it serves, else 1.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Health {
+    #[command(flatten)]
+    target: Target,
+
+    /// Service to ask about; empty asks about the whole server
+    #[arg(long, value_name = "NAME", default_value = "")]
+    service: String,
+}
+
+/// The command line asks for something impossible.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(String);
+
+/// Makes the RPC and prints what came of it. Returns the gRPC code.
+///
+/// # Errors
+/// [`Misuse`] when the token cannot be read or sent.
+pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
+    let mut request = Request::new(UpdateStartedConfConfigRequest {
+        conference_id: arguments.conference_id.clone(),
+        ..Default::default()
+    });
+    for (setting, name) in SETTINGS.iter().zip(&arguments.settings.0) {
+        if let Some(name) = name {
+            setting.write(request.get_mut(), name);
+        }
+    }
+    if let Some(token) = read_token(arguments.token_file.as_deref())? {
+        request.metadata_mut().insert(TOKEN, token);
+    }
+    if let Some(id) = &arguments.request_id {
+        let id = MetadataValue::try_from(id)
+            .map_err(|_| Misuse("--request-id must be printable ASCII".to_owned()))?;
+        request.metadata_mut().insert(REQUEST_ID, id);
+    }
+    request.set_timeout(arguments.target.timeout);
+
+    let mut client = MeetingControlClient::new(arguments.target.channel());
+    match client.update_started_conf_config(request).await {
+        Ok(response) => {
+            let changed = SETTINGS
+                .iter()
+                .zip(&arguments.settings.0)
+                .filter_map(|(setting, name)| Some((setting.field, name.as_deref()?)));
+            report::success(&arguments.conference_id, changed, response.metadata());
+            Ok(Code::Ok)
+        }
+        Err(status) => {
+            let status = name_timeout(status);
+            report::failure(&status);
+            Ok(status.code())
+        }
+    }
+}
+
+/// Asks for health and prints the answer. Returns whether the façade serves.
+pub async fn health(arguments: &Health) -> bool {
+    let mut request = Request::new(HealthCheckRequest {
+        service: arguments.service.clone(),
+    });
+    request.set_timeout(arguments.target.timeout);
+    let mut client = HealthClient::new(arguments.target.channel());
+    match client.check(request).await {
+        Ok(response) => {
+            let serving = response.get_ref().status();
+            report::health(serving);
+            serving == ServingStatus::Serving
+        }
+        Err(status) => {
+            report::failure(&name_timeout(status));
+            false
+        }
+    }
+}
+
+impl Target {
+    fn channel(&self) -> Channel {
+        self.address
+            .clone()
+            .connect_timeout(self.timeout)
+            .connect_lazy()
+    }
+}
+
+/// Our own timer's end is a deadline exceeded, which the client library calls CANCELLED.
+fn name_timeout(status: Status) -> Status {
+    match status.source() {
+        Some(source) if source.is::<TimeoutExpired>() => status::unanswered(),
+        _ => status,
+    }
+}
+
+fn parse_address(text: &str) -> Result<Endpoint, String> {
+    let url = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
+    if !url.starts_with("http://") {
+        return Err("the façade is called over http://".to_owned());
+    }
+    let endpoint =
+        Endpoint::from_shared(url).map_err(|error| format!("not an address: {error}"))?;
+    if endpoint.uri().host().is_none_or(str::is_empty) {
+        return Err("not an address: the host is missing".to_owned());
+    }
+    Ok(endpoint)
+}
+
+/// The token from the file, else from the environment; `None` leaves it to the façade to complain.
+fn read_token(file: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Misuse> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a token is no flag: it would show in the list of processes"
+    )]
+    let from_environment = || std::env::var(TOKEN_VARIABLE).ok();
+    let text = match file {
+        Some(path) => Some(read_small(path).map_err(|error| {
+            Misuse(format!(
+                "--token-file: cannot read {}: {error}",
+                path.display()
+            ))
+        })?),
+        None => from_environment(),
+    };
+    let Some(text) = text else { return Ok(None) };
+    let mut token = MetadataValue::try_from(text.trim())
+        .map_err(|_| Misuse("the token holds characters that no header may carry".to_owned()))?;
+    token.set_sensitive(true);
+    Ok(Some(token))
+}
+
+fn read_small(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(LARGEST_TOKEN_FILE)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+// === impl SettingFlags ===
+
+impl clap::Args for SettingFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        SETTINGS.iter().fold(command, |command, setting| {
+            let names = setting.values.iter().map(|(name, _)| *name);
+            command.arg(
+                Arg::new(setting.field)
+                    .long(setting.flag)
+                    .help(setting.about)
+                    .value_name("VALUE")
+                    .value_parser(PossibleValuesParser::new(names)),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let names = SETTINGS
+            .iter()
+            .map(|setting| matches.get_one::<String>(setting.field).cloned());
+        Ok(Self(names.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! What `update` and `health` print: results on standard output, errors on standard error.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what this room is for"
+)]
+
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt as _;
+
+use super::{REQUEST_ID, UPSTREAM_REQUEST_ID};
+use crate::status::code_name;
+
+/// The settings were accepted.
+pub(super) fn success<'a>(
+    conference_id: &str,
+    changed: impl Iterator<Item = (&'a str, &'a str)>,
+    metadata: &MetadataMap,
+) {
+    let changed: Vec<_> = changed
+        .map(|(setting, value)| format!("{setting} = {value}"))
+        .collect();
+    println!("OK: meeting {conference_id}: {}", changed.join(", "));
+    for key in [REQUEST_ID, UPSTREAM_REQUEST_ID] {
+        if let Some(id) = metadata.get(key).and_then(|id| id.to_str().ok()) {
+            line(key, id, |text| println!("{text}"));
+        }
+    }
+}
+
+/// The whole error: code, message and every detail.
+pub(super) fn failure(status: &Status) {
+    eprintln!("{}: {}", code_name(status.code()), status.message());
+    let print = |text: &str| eprintln!("{text}");
+    let details = status.get_error_details();
+    if let Some(info) = details.error_info() {
+        line("reason", &info.reason, print);
+        line("domain", &info.domain, print);
+        let mut metadata: Vec<_> = info.metadata.iter().collect();
+        metadata.sort();
+        for (key, value) in metadata {
+            line(key, value, print);
+        }
+    }
+    if let Some(bad_request) = details.bad_request() {
+        for violation in &bad_request.field_violations {
+            let text = format!("{}: {}", violation.field, violation.description);
+            line("violation", &text, print);
+        }
+    }
+    if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
+        line(
+            "retry after",
+            &humantime::format_duration(delay).to_string(),
+            print,
+        );
+    }
+    if let Some(request) = details.request_info() {
+        line(REQUEST_ID, &request.request_id, print);
+    }
+}
+
+/// What the health service said.
+pub(super) fn health(status: ServingStatus) {
+    println!("{}", status.as_str_name());
+}
+
+fn line(name: &str, value: &str, print: impl Fn(&str)) {
+    print(&format!("  {name:<22} {value}"));
+}

@@ -1,0 +1,33 @@
+//! The process: arguments, runtime, exit status.
+
+use std::process::ExitCode;
+
+use meeting_control::cli::{Cli, EXIT_USAGE};
+
+#[allow(clippy::print_stderr, reason = "logging has not started")]
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(message) => {
+            let asked_for = !message.use_stderr();
+            // Nothing can be done about a closed terminal.
+            let _ = message.print();
+            return if asked_for {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(EXIT_USAGE)
+            };
+        }
+    };
+    meeting_control::upstream::use_crypto();
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("error: the runtime cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

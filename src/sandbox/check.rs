@@ -1,0 +1,213 @@
+//! Checks a REST call as the vendor's page describes it. Where the page is silent, the codes are those
+//! that the vendor's tables suggest.
+
+use std::borrow::Cow;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use crate::command;
+use crate::setting::{SETTINGS, Values};
+use crate::upstream::error_code;
+
+/// The one control token that the sandbox accepts, raw or in its `Basic` form.
+pub const TOKEN: &str = "cnr000000000000000000000000000000000000000000000000";
+
+/// An answer that says no.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) code: Cow<'static, str>,
+    pub(super) message: &'static str,
+}
+
+pub(super) const TOO_MANY_MEETINGS: Refused =
+    refused(500, "MMC.111072001", "CONF_APPLY_RESOURCE_FAILED");
+const UNKNOWN_INTERFACE: Refused = refused(
+    404,
+    "APIG.0101",
+    "The API does not exist or has not been published in the environment",
+);
+const NO_ID: Refused = refused(400, "MMC.112100029", "REQUEST_MISSING_HEADER_OR_PARAM");
+const NO_TOKEN: Refused = refused(401, "MMC.111070111", "REQUEST_TOKEN_IS_NULL");
+const BAD_TOKEN: Refused = refused(400, "MMC.111072065", "CONF_NOT_FOUND_OR_AUTH_FAILED");
+const NO_BODY: Refused = refused(400, "MMC.111072057", "REQUEST_BODY_IS_NULL");
+const NOT_JSON: Refused = refused(400, "MMC.111071062", "JSON_CONVERSION_FAILED");
+const BAD_PARAMETER: Refused = refused(400, "MMC.111071061", "PARAMETER_VERIFIED_FAIL");
+const OUT_OF_RANGE: Refused = refused(400, "MMC.111072045", "ON_OFF_NOT_IN_RANGE");
+
+const fn refused(status: u16, code: &'static str, message: &'static str) -> Refused {
+    Refused {
+        status,
+        code: Cow::Borrowed(code),
+        message,
+    }
+}
+
+impl Refused {
+    /// HTTP 400 with any code; the symbol is the known one.
+    pub(super) fn with_code(code: String) -> Self {
+        Self {
+            status: 400,
+            message: error_code::find(&code, 400).map_or("SANDBOX_CODE", |row| row.symbol),
+            code: Cow::Owned(code),
+        }
+    }
+}
+
+/// Any path and method that the API does not have.
+pub(super) async fn unknown_interface() -> Refused {
+    UNKNOWN_INTERFACE
+}
+
+/// Reads a call: the conference id and the settings to change.
+pub(super) fn request(
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(String, Values), Refused> {
+    let id = conference_id(query.unwrap_or_default())?;
+    token(headers)?;
+    if !is_json(headers) {
+        return Err(BAD_PARAMETER);
+    }
+    Ok((id, settings(body)?))
+}
+
+fn conference_id(query: &str) -> Result<String, Refused> {
+    let id = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("conferenceID="))
+        .filter(|id| !id.is_empty())
+        .ok_or(NO_ID)?;
+    let id = percent_decode_str(id)
+        .decode_utf8()
+        .map_err(|_| BAD_PARAMETER)?;
+    Ok(id.into_owned())
+}
+
+fn token(headers: &HeaderMap) -> Result<(), Refused> {
+    let sent = headers.get(command::TOKEN).ok_or(NO_TOKEN)?;
+    let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
+    if sent == TOKEN || *sent == basic {
+        Ok(())
+    } else {
+        Err(BAD_TOKEN)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes)
+        .is_some_and(|kind| kind.starts_with(b"application/json"))
+}
+
+fn settings(body: &[u8]) -> Result<Values, Refused> {
+    if body.is_empty() {
+        return Err(NO_BODY);
+    }
+    let object: Map<String, Value> = serde_json::from_slice(body).map_err(|_| NOT_JSON)?;
+    if object.is_empty() {
+        return Err(NO_BODY);
+    }
+    let mut values = Values::default();
+    for (key, value) in object {
+        let (setting, slot) = SETTINGS
+            .iter()
+            .zip(&mut values)
+            .find(|(setting, _)| setting.key == key)
+            .ok_or(BAD_PARAMETER)?;
+        let value = value.as_u64().and_then(|value| u8::try_from(value).ok());
+        let allowed = value.filter(|value| setting.values.iter().any(|(_, rest)| rest == value));
+        let out_of_range = if setting.values.len() == 2 {
+            OUT_OF_RANGE
+        } else {
+            BAD_PARAMETER
+        };
+        *slot = Some(allowed.ok_or(out_of_range)?);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in entries {
+            map.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn a_good_call_passes_with_either_spelling_of_the_token() {
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
+        for token in [TOKEN, &basic] {
+            let headers = headers(&[
+                (command::TOKEN, token),
+                ("content-type", "application/json;charset=UTF-8"),
+            ]);
+            let (id, values) = request(
+                Some("conferenceID=9%2F1"),
+                &headers,
+                br#"{"lockSharing":1}"#,
+            )
+            .unwrap();
+            assert_eq!((id.as_str(), values[0], values[1]), ("9/1", Some(1), None));
+        }
+    }
+
+    #[test]
+    fn each_mistake_has_its_code() {
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        const GOOD: (&str, &str) = (command::TOKEN, TOKEN);
+        const ID: Option<&str> = Some("conferenceID=1");
+        const BODY: &[u8] = br#"{"lockSharing":1}"#;
+        type Entries<'a> = &'a [(&'static str, &'a str)];
+        let basic_without_base64 = format!("Basic {TOKEN}");
+        let cases: &[(Option<&str>, Entries<'_>, &[u8], Refused)] = &[
+            (None, &[GOOD, JSON], BODY, NO_ID),
+            (Some("conferenceID="), &[GOOD, JSON], BODY, NO_ID),
+            (Some("conferenceID=%ff"), &[GOOD, JSON], BODY, BAD_PARAMETER),
+            (ID, &[JSON], BODY, NO_TOKEN),
+            (ID, &[(command::TOKEN, "cnr1"), JSON], BODY, BAD_TOKEN),
+            (
+                ID,
+                &[(command::TOKEN, &basic_without_base64), JSON],
+                BODY,
+                BAD_TOKEN,
+            ),
+            (ID, &[GOOD], BODY, BAD_PARAMETER),
+            (
+                ID,
+                &[GOOD, ("content-type", "text/plain")],
+                BODY,
+                BAD_PARAMETER,
+            ),
+            (ID, &[GOOD, JSON], b"", NO_BODY),
+            (ID, &[GOOD, JSON], b"{}", NO_BODY),
+            (ID, &[GOOD, JSON], b"[]", NOT_JSON),
+            (ID, &[GOOD, JSON], b"{", NOT_JSON),
+            (ID, &[GOOD, JSON], br#"{"unknown":1}"#, BAD_PARAMETER),
+            (ID, &[GOOD, JSON], br#"{"lockSharing":2}"#, OUT_OF_RANGE),
+            (ID, &[GOOD, JSON], br#"{"lockSharing":"1"}"#, OUT_OF_RANGE),
+            (
+                ID,
+                &[GOOD, JSON],
+                br#"{"callInRestriction":1}"#,
+                BAD_PARAMETER,
+            ),
+        ];
+        for (query, entries, body, expected) in cases {
+            let refused = request(*query, &headers(entries), body).unwrap_err();
+            assert_eq!(refused, *expected, "{query:?} {entries:?}");
+        }
+    }
+}

@@ -86,11 +86,11 @@ impl Upstream {
         command: &UpdateCommand,
     ) -> Result<Accepted, UpstreamError> {
         let put = Put::new(&self.endpoint, call, command);
-        self.stack
-            .clone()
-            .oneshot(put)
-            .await
-            // An answer may quote the request; the token must not travel on with it.
-            .map_err(|error| error.map_texts(|text| command.token.redact(text).into_owned()))
+        let result = self.stack.clone().oneshot(put).await;
+        // An answer may quote the request; the token must not travel on with it.
+        let redact = |text: &str| command.token.redact(text).into_owned();
+        result
+            .map(|accepted| accepted.map_texts(redact))
+            .map_err(|error| error.map_texts(redact))
     }
 }

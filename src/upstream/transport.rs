@@ -69,14 +69,19 @@ impl Transport {
             Some(path) => read_roots(path)?,
             None => Vec::new(),
         };
-        Client::builder()
+        let client = if base.is_plaintext() {
+            // No root is ever asked for; reading the system's takes time, and a bare image has none.
+            Client::builder().tls_certs_only(roots)
+        } else {
+            Client::builder().tls_certs_merge(roots)
+        };
+        client
             // A redirect could hand the token to another host.
             .redirect(redirect::Policy::none())
             // Whether to repeat is decided above, with the deadline and the budget in view.
             .retry(retry::never())
             .connect_timeout(settings.connect_timeout)
             .tls_version_min(tls::Version::TLS_1_2)
-            .tls_certs_merge(roots)
             .tcp_nodelay(true)
             .build()
             .map(Self)

@@ -111,7 +111,12 @@ impl FromStr for BaseUrl {
 }
 
 impl BaseUrl {
-    /// Whether calls travel unencrypted across a network.
+    /// Whether calls travel without TLS.
+    pub fn is_plaintext(&self) -> bool {
+        self.0.scheme() == "http"
+    }
+
+    /// Whether calls travel without TLS, and to another machine.
     pub fn is_exposed(&self) -> bool {
         let loopback = match self.0.host() {
             Some(Host::Domain(name)) => name == "localhost",
@@ -119,7 +124,7 @@ impl BaseUrl {
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         };
-        self.0.scheme() == "http" && !loopback
+        self.is_plaintext() && !loopback
     }
 
     /// The URL of the REST call.
@@ -180,6 +185,16 @@ fn body(settings: &Values) -> Bytes {
 }
 
 // === The way back ===
+
+impl Accepted {
+    /// Rewrites each text that came from the REST side.
+    #[must_use]
+    pub fn map_texts(self, rewrite: impl Fn(&str) -> String) -> Self {
+        Self {
+            upstream_request_id: self.upstream_request_id.as_deref().map(rewrite),
+        }
+    }
+}
 
 /// Reads an answer: success, or the refusal that it means.
 ///

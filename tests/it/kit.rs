@@ -1,0 +1,177 @@
+//! Starts a façade in this process, clients for it, and an upstream that follows a script.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
+use meeting_control::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
+use meeting_control::service::Service;
+use meeting_control::upstream::{self, Upstream};
+use meeting_control::{deadline, server};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+pub mod script;
+pub mod tls;
+
+pub use script::{Script, Step};
+
+/// No test waits longer than this for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub const TOKEN: &str = meeting_control::sandbox::TOKEN;
+pub const MEETING: &str = meeting_control::sandbox::MEETING;
+
+/// A façade on a free port, ended when dropped.
+pub struct Facade {
+    pub address: String,
+    task: JoinHandle<()>,
+}
+
+/// Settings that a test may want to change; the defaults are those of `serve`.
+pub struct Settings {
+    pub timeout: Duration,
+    pub upstream: upstream::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            upstream: upstream::Settings {
+                upstream_ca: None,
+                allow_plaintext_upstream: false,
+                attempt_timeout: Duration::from_secs(5),
+                connect_timeout: Duration::from_secs(2),
+            },
+        }
+    }
+}
+
+impl Facade {
+    pub async fn over(base: &str) -> Self {
+        Self::with(base, Settings::default()).await
+    }
+
+    pub async fn with(base: &str, settings: Settings) -> Self {
+        upstream::use_crypto();
+        let base = base.parse().unwrap();
+        let upstream = Upstream::new(&base, &settings.upstream).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let limits = deadline::Settings {
+            timeout: settings.timeout,
+        };
+        let task = tokio::spawn(async move {
+            let never = std::future::pending();
+            server::serve(listener, Service::new(upstream), &limits, never)
+                .await
+                .unwrap();
+        });
+        Self { address, task }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.address.clone())
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// Makes the call, bounded by the tests' patience.
+    pub async fn call(
+        &self,
+        request: Request<UpdateStartedConfConfigRequest>,
+    ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
+        let mut client = MeetingControlClient::new(self.channel().await);
+        timeout(PATIENCE, client.update_started_conf_config(request))
+            .await
+            .expect("the façade answers in time")
+    }
+
+    /// Locks sharing in meeting `id` with the good token.
+    pub async fn lock(
+        &self,
+        id: &str,
+    ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
+        self.call(lock(id)).await
+    }
+}
+
+impl Drop for Facade {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A request that locks sharing in meeting `id`, with the good token.
+pub fn lock(id: &str) -> Request<UpdateStartedConfConfigRequest> {
+    with_token(UpdateStartedConfConfigRequest {
+        conference_id: id.to_owned(),
+        lock_sharing: 2,
+        ..Default::default()
+    })
+}
+
+pub fn with_token(
+    request: UpdateStartedConfConfigRequest,
+) -> Request<UpdateStartedConfConfigRequest> {
+    let mut request = Request::new(request);
+    let metadata = request.metadata_mut();
+    metadata.insert("x-conference-authorization", TOKEN.parse().unwrap());
+    request
+}
+
+/// What a caller learns from an error, in a form that is easy to compare.
+pub struct Failure {
+    pub code: &'static str,
+    pub message: String,
+    pub reason: String,
+    pub domain: String,
+    pub metadata: HashMap<String, String>,
+    pub details: ErrorDetails,
+}
+
+impl Failure {
+    pub fn of(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info().expect("every error has an ErrorInfo");
+        Self {
+            code: meeting_control::status::code_name(status.code()),
+            message: status.message().to_owned(),
+            reason: info.reason.clone(),
+            domain: info.domain.clone(),
+            metadata: info.metadata.clone(),
+            details: details.clone(),
+        }
+    }
+
+    pub fn outcome(&self) -> &str {
+        &self.metadata["outcome"]
+    }
+
+    pub fn attempts(&self) -> u32 {
+        self.metadata["attempts"].parse().unwrap()
+    }
+
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.details.retry_info()?.retry_delay
+    }
+}
+
+/// Waits until `condition` holds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
+}

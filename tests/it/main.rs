@@ -1,0 +1,21 @@
+//! The real server over real sockets, against the sandbox or an upstream that follows a script.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod kit;
+
+mod cancel;
+mod contract;
+mod deadline;
+mod errors;
+mod happy;
+mod process;
+mod sandbox;
+mod secrets;
+mod validation;

@@ -1,0 +1,330 @@
+//! The binary as its user sees it: what it prints, and how it exits.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::kit::{MEETING, TOKEN};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_meeting-control");
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars() {
+        if name.starts_with("MEETING_CONTROL_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A sandbox in a process of its own, killed when dropped.
+struct Sandbox {
+    child: Child,
+    /// What it printed until it was up.
+    greeting: String,
+    grpc: String,
+    rest: String,
+}
+
+impl Sandbox {
+    fn start(more: &[&str]) -> Self {
+        let mut arguments = vec![
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "--rest-listen",
+            "127.0.0.1:0",
+        ];
+        arguments.extend(more);
+        let mut child = command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap();
+            if line == "Changes:" {
+                break;
+            }
+            greeting.push_str(&line);
+            greeting.push('\n');
+        }
+        // What follows is drained, so that the process never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let after = |label: &str| {
+            let line = greeting.lines().find(|line| line.contains(label)).unwrap();
+            let rest = line.split_once(label).unwrap().1;
+            rest.split_whitespace().next().unwrap().to_owned()
+        };
+        Self {
+            grpc: after("gRPC façade"),
+            rest: after("REST stand-in"),
+            greeting: greeting.clone(),
+            child,
+        }
+    }
+
+    fn update(&self, arguments: &[&str]) -> Output {
+        let address = format!("http://{}", self.grpc);
+        command(&["update", "--address", &address])
+            .args(arguments)
+            .env("MEETING_CONTROL_TOKEN", TOKEN)
+            .output()
+            .unwrap()
+    }
+
+    /// Stops it and returns what it logged.
+    fn stop(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_printed_calls_work_when_pasted() {
+    let sandbox = Sandbox::start(&[]);
+    for (tool, expected) in [
+        (BINARY, "OK: meeting 900244663"),
+        ("curl", "\"lockSharing\":1"),
+    ] {
+        let printed = sandbox.greeting.lines().map(str::trim);
+        let line = printed.clone().find(|line| {
+            let first = line.split(' ').find(|word| !word.contains('='));
+            first == Some(tool)
+        });
+        let output = Command::new("sh")
+            .args(["-c", line.unwrap()])
+            .output()
+            .unwrap();
+        let printed = text(&output.stdout);
+        assert!(printed.contains(expected), "{line:?}: {output:?}");
+    }
+    assert!(sandbox.greeting.contains("grpcurl -plaintext"));
+    assert!(sandbox.rest.starts_with("http://127.0.0.1:"));
+}
+
+#[test]
+fn a_failed_update_prints_the_whole_error_and_exits_with_its_code() {
+    let sandbox = Sandbox::start(&[]);
+    let lock = ["--lock-sharing", "locked"];
+    for (arguments, status, printed) in [
+        (
+            vec!["--conference-id", "900003005", lock[0], lock[1]],
+            73,
+            vec![
+                "FAILED_PRECONDITION",
+                "CONF_NOT_STARTED",
+                "not_applied",
+                "MMC.111072005",
+            ],
+        ),
+        (
+            vec!["--conference-id", "900003065", lock[0], lock[1]],
+            80,
+            vec!["UNAUTHENTICATED", "CONF_NOT_FOUND_OR_AUTH_FAILED"],
+        ),
+        (
+            vec!["--conference-id", "", "--request-id", "order-66"],
+            67,
+            vec![
+                "INVALID_ARGUMENT",
+                "conference_id",
+                "at least one setting",
+                "order-66",
+            ],
+        ),
+        (
+            vec![
+                "--conference-id",
+                "900002001",
+                lock[0],
+                lock[1],
+                "--timeout",
+                "300ms",
+            ],
+            68,
+            vec!["DEADLINE_EXCEEDED", "unknown"],
+        ),
+    ] {
+        let output = sandbox.update(&arguments);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let error = text(&output.stderr);
+        for expected in printed {
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+        assert!(!error.contains(TOKEN), "{error}");
+    }
+}
+
+#[test]
+fn a_token_is_read_from_a_file_and_a_missing_one_is_said_by_the_facade() {
+    let sandbox = Sandbox::start(&[]);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{TOKEN}").unwrap();
+    let address = format!("http://{}", sandbox.grpc);
+    let arguments = |more: &[&str]| -> Vec<String> {
+        [
+            "update",
+            "--address",
+            &address,
+            "--conference-id",
+            MEETING,
+            "--lock-sharing",
+            "locked",
+        ]
+        .iter()
+        .chain(more)
+        .map(|argument| (*argument).to_owned())
+        .collect()
+    };
+    let path = file.path().to_str().unwrap();
+    let output = command(&[])
+        .args(arguments(&["--token-file", path]))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = command(&[]).args(arguments(&[])).output().unwrap();
+    assert_eq!(output.status.code(), Some(80), "{output:?}");
+    assert!(text(&output.stderr).contains("TOKEN_MISSING"));
+}
+
+#[test]
+fn health_says_whether_a_facade_serves() {
+    let sandbox = Sandbox::start(&[]);
+    let output = run(&["health", "--address", &sandbox.grpc]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout)),
+        (Some(0), "SERVING\n".to_owned())
+    );
+    let grpc = sandbox.grpc.clone();
+    let unknown = run(&["health", "--address", &grpc, "--service", "other"]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    sandbox.stop();
+    let gone = run(&["health", "--address", &grpc]);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+}
+
+#[test]
+fn a_bad_setting_ends_with_one_sentence_and_64_and_a_failed_start_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let broken = tempfile::NamedTempFile::new().unwrap();
+    let broken = broken.path().to_str().unwrap();
+    let _held = TcpListener::bind(&taken);
+    for (arguments, status, named) in [
+        (vec!["serve", "--upstream", "ftp://x"], 64, "--upstream"),
+        (
+            vec!["serve", "--upstream", "http://example.com"],
+            64,
+            "--allow-plaintext-upstream",
+        ),
+        (vec!["serve", "--timeout", "5"], 64, "--timeout"),
+        (
+            vec!["serve", "--upstream-ca", "/does/not/exist"],
+            64,
+            "--upstream-ca",
+        ),
+        (vec!["serve", "--upstream-ca", broken], 64, "--upstream-ca"),
+        (vec!["serve", "--unknown"], 64, "--unknown"),
+        (vec!["sandbox", "--upstream", "https://x"], 64, "--upstream"),
+        (
+            vec![
+                "update",
+                "--conference-id",
+                "1",
+                "--token-file",
+                "/does/not/exist",
+            ],
+            64,
+            "--token-file",
+        ),
+        (vec!["serve", "--listen", &taken], 1, &taken),
+        (vec!["sandbox", "--rest-listen", &taken], 1, &taken),
+    ] {
+        let output = run(&arguments);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
+        let sentence = error.lines().find(|line| line.starts_with("error: "));
+        assert!(
+            sentence.is_some_and(|line| line.contains(named)),
+            "{arguments:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_setting_from_the_environment_is_named_as_well() {
+    let output = command(&["serve"])
+        .env("MEETING_CONTROL_TIMEOUT", "5")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("--timeout"), "{output:?}");
+}
+
+#[test]
+fn help_and_version_succeed() {
+    for arguments in [
+        vec!["--help"],
+        vec!["--version"],
+        vec!["serve", "--help"],
+        vec!["sandbox", "--help"],
+        vec!["update", "--help"],
+        vec!["health", "--help"],
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn everything_logged_at_trace_holds_no_token() {
+    let sandbox = Sandbox::start(&["--log-filter", "trace", "--log-format", "json"]);
+    for id in [
+        MEETING,
+        "900003065",
+        "900000503",
+        "900002002",
+        "900002003",
+        "",
+    ] {
+        sandbox.update(&["--conference-id", id, "--lock-sharing", "locked"]);
+    }
+    let log = sandbox.stop();
+    assert!(log.contains("\"level\":\"TRACE\""), "the log is complete");
+    assert!(
+        log.contains("CONF_NOT_FOUND_OR_AUTH_FAILED"),
+        "the log is complete"
+    );
+    assert!(!log.contains(TOKEN), "{}", around(&log, TOKEN));
+    assert!(!log.contains(&TOKEN[3..]), "{}", around(&log, &TOKEN[3..]));
+}
+
+fn around<'a>(log: &'a str, secret: &str) -> &'a str {
+    log.lines()
+        .find(|line| line.contains(secret))
+        .unwrap_or_default()
+}

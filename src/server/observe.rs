@@ -158,3 +158,6 @@ fn log_success(call: &Call) {
         "OK",
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,3 +102,6 @@ impl Limit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,3 +113,72 @@ pub fn by_status(status: u16) -> Meaning {
         explanation,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_no_row_comes_twice() {
+        for pair in TABLE.windows(2) {
+            let [first, second] = pair else { continue };
+            let key = |row: &Known| (row.code, row.status);
+            assert!(key(first) < key(second), "{} {}", first.code, second.code);
+        }
+    }
+
+    #[test]
+    fn every_symbol_can_stand_as_a_reason_and_every_explanation_as_a_sentence() {
+        for row in TABLE {
+            let symbol = row.symbol.as_bytes();
+            let upper_snake = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'_';
+            assert!((2..=63).contains(&symbol.len()), "{}", row.symbol);
+            assert!(symbol.iter().all(upper_snake), "{}", row.symbol);
+            assert!(symbol[0].is_ascii_uppercase(), "{}", row.symbol);
+            assert_ne!(symbol.last(), Some(&b'_'), "{}", row.symbol);
+            let explanation = row.explanation;
+            assert!(
+                explanation.starts_with(|c: char| c.is_uppercase()),
+                "{explanation}"
+            );
+            assert!(!explanation.ends_with('.'), "{explanation}");
+            assert_ne!(row.grpc, Code::Ok, "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn every_row_is_found_in_each_spelling() {
+        for row in TABLE {
+            let status = row.status.unwrap_or(400);
+            let digits = digits(row.code);
+            let mut spellings = vec![
+                row.code.to_owned(),
+                row.code.to_lowercase(),
+                digits.to_owned(),
+            ];
+            if row.code.starts_with("APIG.") {
+                spellings.push(format!("APIGW.{digits}"));
+            }
+            for spelling in spellings {
+                let found = find(&spelling, status).map(|row| (row.code, row.status));
+                assert_eq!(found, Some((row.code, row.status)), "{spelling}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_known_code_is_not_found() {
+        for code in [
+            "",
+            "MMC.",
+            "MMC.1",
+            "0",
+            "XYZ.111072005",
+            "MMC.111072005 ",
+            "MMC",
+        ] {
+            assert!(find(code, 400).is_none(), "{code:?}");
+        }
+        assert!(find("APIG.0201", 418).is_none(), "no row for this status");
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 use crate::kit::{MEETING, TOKEN};
 
@@ -30,6 +31,8 @@ fn text(bytes: &[u8]) -> String {
 /// A sandbox in a process of its own, killed when dropped.
 struct Sandbox {
     child: Child,
+    /// Reads what it logs, so that it never waits for a reader.
+    log: Option<JoinHandle<String>>,
     /// What it printed until it was up.
     greeting: String,
     grpc: String,
@@ -61,8 +64,13 @@ impl Sandbox {
             greeting.push_str(&line);
             greeting.push('\n');
         }
-        // What follows is drained, so that the process never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
         let after = |label: &str| {
             let line = greeting.lines().find(|line| line.contains(label)).unwrap();
             let rest = line.split_once(label).unwrap().1;
@@ -72,6 +80,7 @@ impl Sandbox {
             grpc: after("gRPC façade"),
             rest: after("REST stand-in"),
             greeting: greeting.clone(),
+            log: Some(log),
             child,
         }
     }
@@ -88,10 +97,7 @@ impl Sandbox {
     /// Stops it and returns what it logged.
     fn stop(mut self) -> String {
         self.child.kill().unwrap();
-        let mut log = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut log).unwrap();
-        log
+        self.log.take().unwrap().join().unwrap()
     }
 }
 

@@ -1,0 +1,112 @@
+use std::future::{Ready, pending, ready};
+use std::sync::Mutex;
+
+use http_body_util::Empty;
+use tonic_types::StatusExt as _;
+use tower::service_fn;
+
+use super::*;
+
+type Answer = Result<Response<Body>, Infallible>;
+
+fn request() -> Request<Empty<bytes::Bytes>> {
+    Request::builder()
+        .header("x-request-id", "order-66")
+        .body(Empty::new())
+        .unwrap()
+}
+
+fn observe<F>(inner: impl FnMut(Request<Empty<bytes::Bytes>>) -> F) -> impl Future<Output = Answer>
+where
+    F: Future<Output = Answer> + Unpin,
+{
+    ObserveLayer::new(Duration::from_secs(1))
+        .layer(service_fn(inner))
+        .call(request())
+}
+
+fn reason(answer: Answer) -> (Code, String) {
+    let response = answer.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "order-66");
+    let status = Status::from_header_map(response.headers()).unwrap();
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap();
+    assert_eq!(info.metadata["attempts"], "0");
+    (status.code(), info.reason.clone())
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_call_alone() {
+    let answer = observe(|_| Box::pin(async { panic!("a bug") })).await;
+    assert_eq!(reason(answer), (Code::Internal, "PANIC".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_arrives_is_answered_after_the_deadline() {
+    let started = tokio::time::Instant::now();
+    let answer = observe(|_| Box::pin(pending::<Answer>())).await;
+    assert_eq!(
+        reason(answer),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())
+    );
+    assert_eq!(started.elapsed(), Duration::from_secs(1) + BACKSTOP);
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_framework_gets_details() {
+    for (from, to, expected) in [
+        (Code::Internal, Code::InvalidArgument, "REQUEST_UNREADABLE"),
+        (
+            Code::OutOfRange,
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+        ),
+        (Code::Unimplemented, Code::Unimplemented, "NOT_SUPPORTED"),
+    ] {
+        let status = Status::new(from, "the framework's words");
+        let answer = observe(|_| ready(Ok(status.clone().into_http()))).await;
+        assert_eq!(reason(answer), (to, expected.to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn each_call_has_one_record_and_the_rooms_below_find_it() {
+    let found = Mutex::new(None);
+    let answer = observe(|request| {
+        *found.lock().unwrap() = request.extensions().get::<Arc<Call>>().cloned();
+        ready(Ok(Response::default()))
+    })
+    .await;
+    assert_eq!(answer.unwrap().headers()["x-request-id"], "order-66");
+    let call = found.lock().unwrap().take().unwrap();
+    assert_eq!(call.request_id(), "order-66");
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_in_the_log() {
+    let lines = crate::telemetry::tests::capture(|| {
+        let abandoned = observe(|_| Box::pin(pending::<Answer>()));
+        let mut abandoned = tokio_test::task::spawn(abandoned);
+        assert!(abandoned.poll().is_pending());
+        drop(abandoned);
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("CANCELLED") && lines[0].contains("CALLER_GONE"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_answered_call_is_not_taken_for_an_abandoned_one() {
+    let lines = crate::telemetry::tests::capture(|| {
+        let mut answered = tokio_test::task::spawn(observe(answer_at_once));
+        assert!(answered.poll().is_ready());
+        drop(answered);
+    });
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+fn answer_at_once(_: Request<Empty<bytes::Bytes>>) -> Ready<Answer> {
+    ready(Ok(Response::default()))
+}

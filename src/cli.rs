@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::net::TcpListener;
 
+use crate::admin::Readiness;
 use crate::sandbox::Sandbox;
 use crate::service::Service;
-use crate::upstream::{BaseUrl, Upstream};
-use crate::{client, deadline, server, telemetry, upstream};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{BaseUrl, SetupError, Upstream};
+use crate::{admin, client, deadline, server, telemetry, upstream};
 
 mod greeting;
 
@@ -86,6 +89,8 @@ struct Settings {
     #[command(flatten)]
     server: server::Settings,
     #[command(flatten)]
+    admin: admin::Settings,
+    #[command(flatten)]
     deadline: deadline::Settings,
     #[command(flatten)]
     upstream: upstream::Settings,
@@ -115,7 +120,11 @@ impl Cli {
     pub fn definition() -> clap::Command {
         Self::command().mut_subcommand("sandbox", |sandbox| {
             // Nobody but the newcomer needs to reach a sandbox.
-            sandbox.mut_arg("listen", |listen| listen.default_value("127.0.0.1:50051"))
+            sandbox
+                .mut_arg("listen", |listen| listen.default_value("127.0.0.1:50051"))
+                .mut_arg("admin_listen", |listen| {
+                    listen.default_value("127.0.0.1:9090")
+                })
         })
     }
 
@@ -154,27 +163,26 @@ impl Failure {
 
 impl Serve {
     async fn run(self) -> Result<(), Failure> {
-        let service = self.settings.prepare(&self.upstream)?;
-        let listener = bind("--listen", self.settings.server.listen).await?;
+        let facade = self.settings.prepare(&self.upstream)?;
+        let listeners = self.settings.bind().await?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            listen = %address(&listener)?,
+            listen = %address(&listeners.grpc)?,
+            admin_listen = %address(&listeners.admin)?,
             upstream = %self.upstream,
             "serving gRPC",
         );
-        self.settings.serve(listener, service).await
+        self.settings.serve(listeners, facade).await
     }
 }
 
 impl SandboxArguments {
     async fn run(self) -> Result<(), Failure> {
+        // Before any port is bound, as far as it can be said without one.
+        self.settings.upstream.check().map_err(setting)?;
         let rest = bind("--rest-listen", self.rest_listen).await?;
         let rest_address = address(&rest)?;
-        let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
-            .parse()
-            .map_err(Failure::Setting)?;
         let stand_in = Sandbox::new(greeting::change).serve(rest);
-
         if self.rest_only {
             greeting::rest_only(rest_address);
             return tokio::select! {
@@ -182,30 +190,78 @@ impl SandboxArguments {
                 () = stopped() => Ok(()),
             };
         }
-        let service = self.settings.prepare(&base)?;
-        let listener = bind("--listen", self.settings.server.listen).await?;
-        greeting::sandbox(address(&listener)?, rest_address);
+        let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
+            .parse()
+            .map_err(Failure::Setting)?;
+        let facade = self.settings.prepare(&base)?;
+        let listeners = self.settings.bind().await?;
+        greeting::sandbox(&greeting::Addresses {
+            grpc: address(&listeners.grpc)?,
+            admin: address(&listeners.admin)?,
+            rest: rest_address,
+        });
         tokio::select! {
             ended = stand_in => ended.map_err(|error| stand_in_failed(&error)),
-            ended = self.settings.serve(listener, service) => ended,
+            ended = self.settings.serve(listeners, facade) => ended,
         }
     }
 }
 
+/// The façade, ready to serve.
+struct Facade {
+    service: Service,
+    metrics: Arc<Metrics>,
+}
+
+struct Listeners {
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
 impl Settings {
     /// All that can fail because of a setting, before any port is bound.
-    fn prepare(&self, base: &BaseUrl) -> Result<Service, Failure> {
-        let upstream = Upstream::new(base, &self.upstream)
-            .map_err(|error| Failure::Setting(error.to_string()))?;
+    fn prepare(&self, base: &BaseUrl) -> Result<Facade, Failure> {
+        let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
+        let upstream = Upstream::new(base, &self.upstream, &metrics.upstream).map_err(setting)?;
         telemetry::init(&self.telemetry).map_err(|error| Failure::Run(error.to_string()))?;
-        Ok(Service::new(upstream))
+        let service = Service::new(upstream);
+        Ok(Facade { service, metrics })
     }
 
-    async fn serve(&self, listener: TcpListener, service: Service) -> Result<(), Failure> {
-        server::serve(listener, service, &self.deadline, stopped())
-            .await
-            .map_err(|error| Failure::Run(error.to_string()))
+    async fn bind(&self) -> Result<Listeners, Failure> {
+        Ok(Listeners {
+            grpc: bind("--listen", self.server.listen).await?,
+            admin: bind("--admin-listen", self.admin.admin_listen).await?,
+        })
     }
+
+    async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
+        let Facade { service, metrics } = facade;
+        let limits = server::Limits {
+            timeout: self.deadline.timeout,
+            max_in_flight: self.server.max_in_flight as usize,
+        };
+        let readiness = Readiness::default();
+        let admin = admin::serve(listeners.admin, Arc::clone(&metrics), readiness.clone());
+        let grpc = server::serve(
+            listeners.grpc,
+            service,
+            limits,
+            &metrics,
+            readiness,
+            stopped(),
+        );
+        tokio::select! {
+            ended = grpc => ended.map_err(|error| Failure::Run(error.to_string())),
+            ended = admin => ended.map_err(|error| {
+                Failure::Run(format!("serving the admin port failed: {error}"))
+            }),
+        }
+    }
+}
+
+fn setting(error: SetupError) -> Failure {
+    Failure::Setting(error.to_string())
 }
 
 async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -39,7 +39,7 @@ pub struct Target {
     pub address: Endpoint,
 
     /// Longest time to wait for the answer
-    #[arg(long, env = "MEETING_CONTROL_TIMEOUT", value_name = "DURATION",
+    #[arg(long, value_name = "DURATION",
           default_value = "10s", value_parser = parse_limit)]
     pub timeout: Duration,
 }
@@ -128,7 +128,7 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
             Ok(Code::Ok)
         }
         Err(status) => {
-            let status = name_timeout(status);
+            let status = explain(status, &arguments.target.address);
             report::failure(&status);
             Ok(status.code())
         }
@@ -149,7 +149,7 @@ pub async fn health(arguments: &Health) -> bool {
             serving == ServingStatus::Serving
         }
         Err(status) => {
-            report::failure(&name_timeout(status));
+            report::failure(&explain(status, &arguments.target.address));
             false
         }
     }
@@ -164,10 +164,13 @@ impl Target {
     }
 }
 
-/// Our own timer's end is a deadline exceeded, which the client library calls CANCELLED.
-fn name_timeout(status: Status) -> Status {
+/// What the client library says of a façade that is not there, or does not answer, in words of ours.
+fn explain(status: Status, address: &Endpoint) -> Status {
     match status.source() {
         Some(source) if source.is::<TimeoutExpired>() => status::unanswered(),
+        Some(source) if source.is::<tonic::transport::Error>() => {
+            status::unreachable(address.uri(), source)
+        }
         _ => status,
     }
 }

@@ -12,6 +12,7 @@
 //! Around it: [`proto`] is the contract, [`cli`] the commands, [`telemetry`] the logs, [`client`] what
 //! `update` and `health` do, and [`sandbox`] a stand-in for the REST side.
 
+pub mod admin;
 pub mod call;
 pub mod cli;
 pub mod client;

@@ -211,7 +211,10 @@ impl Sandbox {
             }
             Behaviour::Code(code) => return Err(Refused::with_code(code)),
             Behaviour::Delay(delay) => tokio::time::sleep(delay).await,
-            Behaviour::Huge(size) => return Ok(vec![b' '; size].into_response()),
+            Behaviour::Huge(size) => {
+                self.change(id, values)?;
+                return Ok(vec![b' '; size].into_response());
+            }
             Behaviour::Fault(fault) => {
                 let mut response = Response::default();
                 response.extensions_mut().insert(fault);

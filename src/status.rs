@@ -22,6 +22,9 @@ pub const VENDOR_DOMAIN: &str = "meeting.huaweicloud.com";
 /// `ErrorInfo.domain` when the façade did.
 pub const OUR_DOMAIN: &str = "meeting-control";
 
+/// What a caller is asked to wait when too many calls are under way.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
 /// A failed call, told in full.
 #[derive(Debug)]
 struct Verdict {
@@ -80,17 +83,16 @@ pub fn failed(call: &Call, error: &UpstreamError) -> Status {
 
 /// The request could not even be read; `code` and `message` are the framework's.
 pub fn unreadable(call: &Call, code: Code, message: &str) -> Status {
-    let message = message.chars().take(200).collect::<String>();
+    let message = match message.trim_end_matches('.') {
+        "" => String::new(),
+        text => format!(": {}", text.chars().take(200).collect::<String>()),
+    };
     if code == Code::Unimplemented {
-        return Verdict::ours(
-            code,
-            "NOT_SUPPORTED",
-            format!("The call is not supported: {message}."),
-        )
-        .close(call);
+        let message = format!("This method or encoding is not supported{message}.");
+        return Verdict::ours(code, "NOT_SUPPORTED", message).close(call);
     }
     // The framework says INTERNAL or OUT_OF_RANGE; to the caller it is a fault of the request.
-    let message = format!("The request message could not be read: {message}.");
+    let message = format!("The request message could not be read{message}.");
     Verdict::ours(Code::InvalidArgument, "REQUEST_UNREADABLE", message).close(call)
 }
 
@@ -98,7 +100,17 @@ pub fn unreadable(call: &Call, code: Code, message: &str) -> Status {
 pub fn late(call: &Call) -> Status {
     let limit = humantime::format_duration(call.deadline.allowed());
     let message = format!("The request message did not arrive within {limit}; nothing was sent.");
-    Verdict::ours(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).close(call)
+    Verdict::ours(Code::DeadlineExceeded, "REQUEST_INCOMPLETE", message).close(call)
+}
+
+/// Too many calls are under way here.
+pub fn overloaded(call: &Call) -> Status {
+    let message = "Too many calls are under way; nothing was sent. Try again shortly.".to_owned();
+    Verdict {
+        retry_after: Some(OVERLOAD_PAUSE),
+        ..Verdict::ours(Code::ResourceExhausted, "OVERLOADED", message)
+    }
+    .close(call)
 }
 
 /// A bug: the call panicked.
@@ -114,6 +126,12 @@ pub fn panicked(call: &Call) -> Status {
 /// A call that did not come through the door, where its record is made: a bug in the wiring.
 pub fn unannounced() -> Status {
     Status::internal("The call has no record; this is a bug in the façade.")
+}
+
+/// For a client: there is no façade at `address`.
+pub fn unreachable(address: &http::Uri, cause: &(dyn std::error::Error + 'static)) -> Status {
+    let cause = crate::upstream::causes(cause);
+    Status::unavailable(format!("No façade answers at {address}: {cause}."))
 }
 
 /// For a client: no answer came from a façade in time.
@@ -200,7 +218,7 @@ impl Verdict {
                 "UPSTREAM_TLS_FAILED",
                 "No secure connection to the REST API could be made",
             ),
-            UpstreamError::ConnectionLost(_) => (
+            UpstreamError::ConnectionLost { .. } => (
                 Code::Unavailable,
                 "UPSTREAM_CONNECTION_LOST",
                 "The connection to the REST API broke before its answer",
@@ -215,8 +233,16 @@ impl Verdict {
                 let message = format!("The REST API did not answer within {limit}; {fate}.");
                 return Self::ours(Code::DeadlineExceeded, "UPSTREAM_TIMEOUT", message);
             }
-            UpstreamError::DeadlineExceeded(limit) => {
-                let limit = humantime::format_duration(*limit);
+            UpstreamError::KnownDown(wait) => {
+                let message =
+                    format!("The REST API is known to be down and was not asked; {fate}.");
+                return Self {
+                    retry_after: Some(*wait),
+                    ..Self::ours(Code::Unavailable, "UPSTREAM_DOWN", message)
+                };
+            }
+            UpstreamError::DeadlineExceeded { allowed, .. } => {
+                let limit = humantime::format_duration(*allowed);
                 let message = format!(
                     "The deadline of {limit} passed without an answer from the REST API; {fate}."
                 );

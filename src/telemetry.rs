@@ -11,6 +11,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+pub mod metrics;
+
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]

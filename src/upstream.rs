@@ -7,17 +7,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tower::retry::{Retry, RetryLayer};
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use crate::call::Call;
 use crate::command::UpdateCommand;
 use crate::deadline::parse_limit;
+use crate::telemetry::metrics;
 
 mod attempt;
+mod breaker;
+mod connection;
 mod envelope;
 pub mod error;
 pub mod error_code;
+mod retry;
 mod transport;
+mod wait;
 pub mod wire;
 
 pub use error::UpstreamError;
@@ -25,6 +31,8 @@ pub use transport::{SetupError, causes, use_crypto};
 pub use wire::{Accepted, BaseUrl};
 
 use attempt::{Attempt, AttemptLayer};
+use breaker::{Breaker, BreakerLayer};
+use retry::RetryPolicy;
 use transport::Transport;
 use wire::{Endpoint, Put};
 
@@ -49,6 +57,26 @@ pub struct Settings {
     #[arg(long, env = "MEETING_CONTROL_CONNECT_TIMEOUT", value_name = "DURATION",
           default_value = "2s", value_parser = parse_limit)]
     pub connect_timeout: Duration,
+
+    /// Most attempts after the first, for failures that can pass; 0 turns retries off
+    #[arg(
+        long,
+        env = "MEETING_CONTROL_MAX_RETRIES",
+        value_name = "NUMBER",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(..=10)
+    )]
+    pub max_retries: u32,
+}
+
+impl Settings {
+    /// Finds out what can be wrong with the settings on their own.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the file with roots cannot be used.
+    pub fn check(&self) -> Result<(), SetupError> {
+        transport::read_roots(self).map(drop)
+    }
 }
 
 /// A client of the REST API. Cheap to clone.
@@ -58,17 +86,31 @@ pub struct Upstream {
     stack: Stack,
 }
 
-type Stack = Attempt<Transport>;
+type Stack = Retry<RetryPolicy, Breaker<Attempt<Transport>>>;
 
 impl Upstream {
     /// Prepares a client of the API at `base`; nothing is sent yet.
     ///
     /// # Errors
     /// [`SetupError`] when the settings cannot work.
-    pub fn new(base: &BaseUrl, settings: &Settings) -> Result<Self, SetupError> {
+    pub fn new(
+        base: &BaseUrl,
+        settings: &Settings,
+        metrics: &Arc<metrics::Upstream>,
+    ) -> Result<Self, SetupError> {
         let stack = ServiceBuilder::new()
-            // Inside everything that may repeat a call, so that each attempt has a limit of its own.
-            .layer(AttemptLayer::new(settings.attempt_timeout))
+            // Outermost: all below happens once for each attempt.
+            .layer(RetryLayer::new(RetryPolicy::new(
+                settings.max_retries,
+                Arc::clone(metrics),
+            )))
+            // Sees each attempt's end, its time limit included; when open, nothing is even counted.
+            .layer(BreakerLayer::new(Arc::clone(metrics)))
+            // Each attempt has a limit of its own, from connecting to the last byte of the answer.
+            .layer(AttemptLayer::new(
+                settings.attempt_timeout,
+                Arc::clone(metrics),
+            ))
             .service(Transport::new(base, settings)?);
         Ok(Self {
             endpoint: base.endpoint(),

@@ -5,15 +5,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::sandbox::{MEETING, TOKEN};
 
+/// Where everything is.
+pub(super) struct Addresses {
+    pub(super) grpc: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) rest: SocketAddr,
+}
+
 /// The façade and the stand-in are up.
-pub(super) fn sandbox(grpc: SocketAddr, rest: SocketAddr) {
-    let grpc = reachable(grpc);
+pub(super) fn sandbox(addresses: &Addresses) {
+    let grpc = reachable(addresses.grpc);
+    let admin = reachable(addresses.admin);
+    let rest = reachable(addresses.rest);
     let program = program();
     println!(
         "\
 The sandbox is up; Ctrl-C ends it.
 
   gRPC façade     {grpc}  meeting.control.v1.MeetingControl
+  admin           http://{admin}/metrics
   REST stand-in   http://{rest}
   control token   {TOKEN}
 
@@ -29,8 +39,7 @@ Look at the meeting:
 
   curl http://{rest}/sandbox/meetings/{MEETING}
 
-Changes:",
-        rest = reachable(rest),
+Changes:"
     );
 }
 

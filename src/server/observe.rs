@@ -11,14 +11,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderName, Request, Response};
+use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
+use tower::load_shed::error::Overloaded;
+use tower::{BoxError, Layer, Service};
 
 use crate::call::{self, Call};
 use crate::deadline::{self, Deadline};
 use crate::status;
+use crate::telemetry::metrics::Calls;
 
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
 /// unless the request itself has not arrived.
@@ -28,9 +31,10 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
 
 /// Adds [`Observe`] to the generated gRPC service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
     limit: Duration,
+    metrics: Calls,
 }
 
 /// Keeps the record of each call.
@@ -38,12 +42,13 @@ pub(super) struct ObserveLayer {
 pub(super) struct Observe<S> {
     inner: S,
     limit: Duration,
+    metrics: Calls,
 }
 
 impl ObserveLayer {
     /// `limit` is the longest time for a call.
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit }
+    pub(super) fn new(limit: Duration, metrics: Calls) -> Self {
+        Self { limit, metrics }
     }
 }
 
@@ -54,21 +59,22 @@ impl<S> Layer<S> for ObserveLayer {
         Observe {
             inner,
             limit: self.limit,
+            metrics: self.metrics.clone(),
         }
     }
 }
 
 impl<S, B> Service<Request<B>> for Observe<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Unpin,
+    S: Service<Request<B>, Response = Response<Body>, Error = BoxError>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Observed<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx)
+        // What keeps the layers inside from being ready is told by the call's own error.
+        self.inner.poll_ready(cx).map(|_| Ok(()))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -79,72 +85,108 @@ where
         let deadline = Deadline::start(caller_limit, self.limit);
         let call = Arc::new(Call::arrive(request.headers(), deadline));
         request.extensions_mut().insert(Arc::clone(&call));
+        self.metrics.start();
         Observed {
             inner: self.inner.call(request),
             backstop: Box::pin(sleep(deadline.limit() + BACKSTOP)),
-            call,
-            ended: false,
+            ending: Ending {
+                call,
+                metrics: self.metrics.clone(),
+                ended: false,
+            },
         }
     }
 }
 
-/// A call under way.
-#[derive(Debug)]
-pub(super) struct Observed<F> {
-    inner: F,
-    backstop: Pin<Box<Sleep>>,
-    call: Arc<Call>,
-    ended: bool,
+pin_project! {
+    /// A call under way.
+    #[derive(Debug)]
+    pub(super) struct Observed<F> {
+        #[pin]
+        inner: F,
+        backstop: Pin<Box<Sleep>>,
+        ending: Ending,
+    }
 }
 
 impl<F> Future for Observed<F>
 where
-    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+    F: Future<Output = Result<Response<Body>, BoxError>>,
 {
     type Output = Result<Response<Body>, Infallible>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let inner = Pin::new(&mut this.inner);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let inner = this.inner;
+        let call = &this.ending.call;
         // The future is not polled again after a panic, so no broken state is ever seen.
-        let mut response = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(Poll::Ready(Ok(response))) => settle(response, &this.call),
+        let end = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
+            Ok(Poll::Ready(Ok(response))) => end_of(response, call),
+            Ok(Poll::Ready(Err(error))) if error.is::<Overloaded>() => {
+                this.ending.metrics.shed();
+                Err(status::overloaded(call))
+            }
+            Ok(Poll::Ready(Err(_))) | Err(_) => Err(status::panicked(call)),
             Ok(Poll::Pending) => match this.backstop.as_mut().poll(cx) {
-                Poll::Ready(()) => status::late(&this.call).into_http(),
+                Poll::Ready(()) => Err(status::late(call)),
                 Poll::Pending => return Poll::Pending,
             },
-            Err(_panic) => status::panicked(&this.call).into_http(),
         };
-        this.ended = true;
-        let id = this.call.request_id.clone();
-        response.headers_mut().insert(REQUEST_ID, id);
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(this.ending.answer(end)))
     }
 }
 
-impl<F> Drop for Observed<F> {
+/// Makes sure that each call ends once: with its answer, or as cancelled.
+#[derive(Debug)]
+struct Ending {
+    call: Arc<Call>,
+    metrics: Calls,
+    ended: bool,
+}
+
+impl Ending {
+    fn answer(&mut self, end: Result<Response<Body>, Status>) -> Response<Body> {
+        let mut response = match end {
+            Ok(response) => {
+                self.end(Code::Ok);
+                log_success(&self.call);
+                response
+            }
+            Err(status) => {
+                self.end(status.code());
+                status.into_http()
+            }
+        };
+        let id = self.call.request_id.clone();
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    fn end(&mut self, code: Code) {
+        self.ended = true;
+        self.metrics.end(code, self.call.deadline.elapsed());
+    }
+}
+
+impl Drop for Ending {
     fn drop(&mut self) {
         if !self.ended {
             status::cancelled(&self.call);
+            self.end(Code::Cancelled);
         }
     }
 }
 
-/// Logs a success; gives a refusal by the framework, which knows no details, a status of ours.
-fn settle(response: Response<Body>, call: &Call) -> Response<Body> {
+/// The status of a response that is none of success; one by the framework, which knows no details,
+/// becomes one of ours.
+fn end_of(response: Response<Body>, call: &Call) -> Result<Response<Body>, Status> {
     match Status::from_header_map(response.headers()) {
-        None => {
-            log_success(call);
-            response
-        }
-        Some(status) if status.code() == Code::Ok => {
-            log_success(call);
-            response
-        }
+        None => Ok(response),
+        Some(status) if status.code() == Code::Ok => Ok(response),
         Some(status) if status.details().is_empty() => {
-            status::unreadable(call, status.code(), status.message()).into_http()
+            Err(status::unreadable(call, status.code(), status.message()))
         }
-        Some(_ours) => response,
+        Some(ours) => Err(ours),
     }
 }
 

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
 use super::wire::{self, Accepted, Answer, Put};
 use crate::call::Outcome;
 use crate::deadline::Deadline;
+use crate::telemetry::metrics::{self, AttemptEnd};
 
 /// Adds [`Attempt`] to a service that carries requests and answers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct AttemptLayer {
     limit: Duration,
+    metrics: Arc<metrics::Upstream>,
 }
 
 /// Sends a request once and reads the answer.
@@ -24,12 +26,13 @@ pub(super) struct AttemptLayer {
 pub(super) struct Attempt<S> {
     inner: S,
     limit: Duration,
+    metrics: Arc<metrics::Upstream>,
 }
 
 impl AttemptLayer {
     /// `limit` is the longest time for one attempt; a call's deadline may shorten it.
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit }
+    pub(super) fn new(limit: Duration, metrics: Arc<metrics::Upstream>) -> Self {
+        Self { limit, metrics }
     }
 }
 
@@ -40,6 +43,7 @@ impl<S> Layer<S> for AttemptLayer {
         Attempt {
             inner,
             limit: self.limit,
+            metrics: Arc::clone(&self.metrics),
         }
     }
 }
@@ -60,46 +64,86 @@ where
     fn call(&mut self, put: Put) -> Self::Future {
         let call = Arc::clone(&put.call);
         let limit = Limit::of(self.limit, &call.deadline);
+        let metrics = Arc::clone(&self.metrics);
         let answer = self.inner.call(put);
         Box::pin(async move {
             if limit.time.is_zero() {
-                return Err(limit.error);
+                return Err(limit.error(false));
             }
             call.start_attempt();
+            let mut watch = Watch::start(metrics);
             let result = match timeout(limit.time, answer).await {
                 Ok(Ok(answer)) => wire::read(&answer),
                 Ok(Err(error)) => Err(error),
-                Err(_elapsed) => Err(limit.error),
+                Err(_elapsed) => Err(limit.error(call.sent())),
             };
-            call.end_attempt(match &result {
+            let outcome = match &result {
                 Ok(_) => Outcome::NotApplied,
                 Err(error) => error.outcome(call.sent()),
-            });
+            };
+            call.end_attempt(outcome);
+            watch.end(&result, outcome);
             result
         })
     }
 }
 
-/// The time that an attempt has, and the error when it is over.
+/// The time that an attempt has, and whose time it is.
 struct Limit {
     time: Duration,
-    error: UpstreamError,
+    /// What the caller was allowed, when its deadline comes first.
+    deadline: Option<Duration>,
 }
 
 impl Limit {
     fn of(attempt: Duration, deadline: &Deadline) -> Self {
         let remaining = deadline.remaining();
-        if attempt < remaining {
-            Self {
-                time: attempt,
-                error: UpstreamError::AttemptTimedOut(attempt),
-            }
-        } else {
-            Self {
-                time: remaining,
-                error: UpstreamError::DeadlineExceeded(deadline.allowed()),
-            }
+        Self {
+            time: attempt.min(remaining),
+            deadline: (remaining <= attempt).then(|| deadline.allowed()),
         }
+    }
+
+    fn error(&self, sent: bool) -> UpstreamError {
+        match self.deadline {
+            Some(allowed) => UpstreamError::DeadlineExceeded { allowed, sent },
+            None => UpstreamError::AttemptTimedOut(self.time),
+        }
+    }
+}
+
+/// Counts an attempt when it ends, or when its caller goes away.
+struct Watch {
+    metrics: Arc<metrics::Upstream>,
+    started: Instant,
+    end: AttemptEnd,
+}
+
+impl Watch {
+    fn start(metrics: Arc<metrics::Upstream>) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            end: AttemptEnd::Cancelled,
+        }
+    }
+
+    fn end(&mut self, result: &Result<Accepted, UpstreamError>, outcome: Outcome) {
+        self.end = match result {
+            Ok(_) => AttemptEnd::Accepted,
+            Err(UpstreamError::Refused(refusal)) => {
+                self.metrics.error(refusal.known().map(|row| row.code));
+                AttemptEnd::Refused
+            }
+            Err(_) if outcome == Outcome::NotApplied => AttemptEnd::NotSent,
+            Err(_) => AttemptEnd::NoAnswer,
+        };
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.metrics.attempt(self.end, self.started.elapsed());
     }
 }
 

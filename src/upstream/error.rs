@@ -26,7 +26,13 @@ pub enum UpstreamError {
     TlsFailed(#[source] Source),
     /// The connection broke before the whole answer had arrived.
     #[error("the connection to the upstream was lost")]
-    ConnectionLost(#[source] Source),
+    ConnectionLost {
+        /// What broke it.
+        source: Source,
+        /// The connection had served before, and not a byte of an answer came: it may well have
+        /// been closed while it lay idle.
+        stale: bool,
+    },
     /// What came back is not HTTP.
     #[error("the upstream's answer is not HTTP")]
     NotHttp(#[source] Source),
@@ -34,8 +40,16 @@ pub enum UpstreamError {
     #[error("no answer within the attempt limit of {0:?}")]
     AttemptTimedOut(Duration),
     /// The call as a whole ran out of time.
-    #[error("no answer within the deadline of {0:?}")]
-    DeadlineExceeded(Duration),
+    #[error("no answer within the deadline of {allowed:?}")]
+    DeadlineExceeded {
+        /// The time that the call had.
+        allowed: Duration,
+        /// Whether the attempt's request had begun to leave.
+        sent: bool,
+    },
+    /// The upstream gave no answer for a while; nothing was sent. It is asked again in so long.
+    #[error("the upstream is known to be down")]
+    KnownDown(Duration),
     /// The REST side answered, and said no.
     #[error("the upstream refused: HTTP {}", .0.status)]
     Refused(Box<Refusal>),
@@ -64,6 +78,27 @@ impl UpstreamError {
             Self::Refused(refusal) => refusal.outcome(),
             _ if sent => Outcome::Unknown,
             _ => Outcome::NotApplied,
+        }
+    }
+
+    /// Whether the attempt met a pooled connection that the peer had closed.
+    pub fn is_stale(&self) -> bool {
+        matches!(self, Self::ConnectionLost { stale: true, .. })
+    }
+
+    /// Whether asking again can help.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::NameNotFound(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimedOut(_)
+            | Self::ConnectionLost { .. }
+            | Self::AttemptTimedOut(_) => Retry::Backoff,
+            Self::TlsFailed(_)
+            | Self::NotHttp(_)
+            | Self::DeadlineExceeded { .. }
+            | Self::KnownDown(_) => Retry::Never,
+            Self::Refused(refusal) => refusal.retry(),
         }
     }
 

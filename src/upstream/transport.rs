@@ -8,22 +8,33 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http_body::{Frame, SizeHint};
 use reqwest::{Body, Certificate, Client, Request, Response, redirect, retry, tls};
+use tokio::time::sleep;
 use tower::Service;
 
 use super::Settings;
+use super::connection::{self, NoteLayer};
 use super::error::UpstreamError;
 use super::wire::{Answer, BaseUrl, Put};
 use crate::call::Call;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
+
+/// How long a connection may lie idle: less than the gateways and load balancers that might stand
+/// before the REST API grant, so that we close it first.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
+/// How long a peer may leave data or pings unanswered.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+/// How long connections are used at most, so that a change of the name's address is followed.
+const RENEWAL: Duration = Duration::from_secs(5 * 60);
 
 /// The settings for the REST side cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +65,9 @@ pub fn use_crypto() {
 
 /// Sends requests over pooled connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Transport(Client);
+pub(super) struct Transport {
+    client: Arc<RwLock<Client>>,
+}
 
 impl Transport {
     /// Prepares a client for the API at `base`.
@@ -65,31 +78,91 @@ impl Transport {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
-        let roots = match &settings.upstream_ca {
-            Some(path) => read_roots(path)?,
-            None => Vec::new(),
+        let roots = read_roots(settings)?;
+        let recipe = Recipe {
+            plaintext: base.is_plaintext(),
+            loopback: base.is_loopback(),
+            connect_timeout: settings.connect_timeout,
+            roots,
         };
-        let client = if base.is_plaintext() {
+        let client = recipe.client().map_err(SetupError::Client)?;
+        let client = Arc::new(RwLock::new(client));
+        tokio::spawn(renew(recipe, Arc::downgrade(&client)));
+        Ok(Self { client })
+    }
+
+    fn client(&self) -> Client {
+        // A client is replaced whole, so it is usable even after a panic.
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+        client.clone()
+    }
+}
+
+/// How to make a client, again and again.
+#[derive(Clone)]
+struct Recipe {
+    plaintext: bool,
+    loopback: bool,
+    connect_timeout: Duration,
+    roots: Vec<Certificate>,
+}
+
+impl Recipe {
+    fn client(&self) -> Result<Client, reqwest::Error> {
+        let roots = self.roots.clone();
+        let mut builder = if self.plaintext {
             // No root is ever asked for; reading the system's takes time, and a bare image has none.
             Client::builder().tls_certs_only(roots)
         } else {
             Client::builder().tls_certs_merge(roots)
         };
-        client
+        if self.loopback {
+            // No proxy can reach this machine's own loopback.
+            builder = builder.no_proxy();
+        }
+        builder
             // A redirect could hand the token to another host.
             .redirect(redirect::Policy::none())
             // Whether to repeat is decided above, with the deadline and the budget in view.
             .retry(retry::never())
-            .connect_timeout(settings.connect_timeout)
+            .connector_layer(NoteLayer)
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_LIMIT)
             .tls_version_min(tls::Version::TLS_1_2)
             .tcp_nodelay(true)
+            // A peer that has vanished without a word is found out.
+            .tcp_user_timeout(SILENCE_LIMIT)
+            .http2_keep_alive_interval(SILENCE_LIMIT)
+            .http2_keep_alive_timeout(SILENCE_LIMIT)
             .build()
-            .map(Self)
-            .map_err(SetupError::Client)
     }
 }
 
-fn read_roots(path: &PathBuf) -> Result<Vec<Certificate>, SetupError> {
+/// Replaces the client now and then, until the transport is gone: calls under way keep the old one's
+/// connections, new calls resolve the host's name anew.
+async fn renew(recipe: Recipe, client: Weak<RwLock<Client>>) {
+    loop {
+        sleep(RENEWAL).await;
+        let recipe = recipe.clone();
+        // Reading the system's roots takes its time.
+        let new = tokio::task::spawn_blocking(move || recipe.client()).await;
+        let Some(client) = client.upgrade() else {
+            return;
+        };
+        match new {
+            Ok(Ok(new)) => *client.write().unwrap_or_else(PoisonError::into_inner) = new,
+            Ok(Err(error)) => tracing::warn!(cause = causes(&error), "the HTTP client is kept"),
+            // The runtime is shutting down.
+            Err(_) => return,
+        }
+    }
+}
+
+/// The extra roots; none when the settings name no file.
+pub(super) fn read_roots(settings: &Settings) -> Result<Vec<Certificate>, SetupError> {
+    let Some(path) = &settings.upstream_ca else {
+        return Ok(Vec::new());
+    };
     let pem =
         std::fs::read(path).map_err(|error| SetupError::UnreadableRoots(path.clone(), error))?;
     Certificate::from_pem_bundle(&pem)
@@ -108,7 +181,7 @@ impl Service<Put> for Transport {
     }
 
     fn call(&mut self, put: Put) -> Self::Future {
-        let client = self.0.clone();
+        let client = self.client();
         Box::pin(async move {
             let mut request = Request::new(Method::PUT, put.content.url.clone());
             *request.headers_mut() = put.content.headers.clone();
@@ -116,8 +189,11 @@ impl Service<Put> for Transport {
                 body: Some(put.content.body.clone()),
                 call: put.call,
             }));
-            let response = client.execute(request).await.map_err(classify)?;
-            receive(response).await.map_err(classify)
+            let (response, reused) = connection::observe(client.execute(request)).await;
+            let response = response.map_err(|error| classify(error, reused))?;
+            receive(response)
+                .await
+                .map_err(|error| classify(error, false))
         })
     }
 }
@@ -169,8 +245,9 @@ impl http_body::Body for Departure {
     }
 }
 
-/// Sorts what the HTTP client reports by phase: not connected, not answered, not HTTP.
-fn classify(error: reqwest::Error) -> UpstreamError {
+/// Sorts what the HTTP client reports by phase: not connected, not answered, not HTTP. `reused` says
+/// that not a byte came back over a connection that had served before.
+fn classify(error: reqwest::Error, reused: bool) -> UpstreamError {
     // The URL holds the conference id, which the log line has already.
     let error = error.without_url();
     if error.is_dns() {
@@ -186,7 +263,10 @@ fn classify(error: reqwest::Error) -> UpstreamError {
     } else if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
         UpstreamError::NotHttp(error.into())
     } else {
-        UpstreamError::ConnectionLost(error.into())
+        UpstreamError::ConnectionLost {
+            source: error.into(),
+            stale: reused,
+        }
     }
 }
 

@@ -6,10 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serializer as _;
@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use super::envelope::{self, Envelope};
 use super::error::{Refusal, UpstreamError};
+use super::wait;
 use crate::call::{self, Call};
 use crate::command::UpdateCommand;
 use crate::setting::{SETTINGS, Values};
@@ -118,13 +119,17 @@ impl BaseUrl {
 
     /// Whether calls travel without TLS, and to another machine.
     pub fn is_exposed(&self) -> bool {
-        let loopback = match self.0.host() {
+        self.is_plaintext() && !self.is_loopback()
+    }
+
+    /// Whether calls stay on this machine.
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),
             None => false,
-        };
-        self.is_plaintext() && !loopback
+        }
     }
 
     /// The URL of the REST call.
@@ -223,24 +228,13 @@ fn refusal(answer: &Answer, envelope: Envelope) -> Refusal {
         error_code: envelope.code,
         error_msg: envelope.message,
         upstream_request_id: request_id(&answer.headers).or(envelope.request_id),
-        retry_after: retry_after(&answer.headers),
+        retry_after: wait::asked_for(&answer.headers, SystemTime::now()),
     }
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(call::REQUEST_ID)?;
     call::is_request_id(id.as_bytes()).then(|| id.to_str().unwrap_or_default().to_owned())
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ const OURS: &str = "meeting-control";
 const KEPT: &str = "nothing was changed";
 const DOUBT: &str = "the settings may have changed";
 
-async fn failure_over(base: &str, settings: Settings) -> Failure {
+async fn failure_over(base: &str, mut settings: Settings) -> Failure {
+    // What is tried again is seen elsewhere; here, each failure is to be told as it comes.
+    settings.upstream.max_retries = 0;
     let facade = Facade::with(base, settings).await;
     let status = facade.lock(MEETING).await.unwrap_err();
     let failure = Failure::of(&status);

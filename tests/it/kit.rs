@@ -1,13 +1,16 @@
 //! Starts a façade in this process, clients for it, and an upstream that follows a script.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use meeting_control::admin::Readiness;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
+use meeting_control::server::{self, Limits};
 use meeting_control::service::Service;
+use meeting_control::telemetry::metrics::Metrics;
 use meeting_control::upstream::{self, Upstream};
-use meeting_control::{deadline, server};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -29,12 +32,14 @@ pub const MEETING: &str = meeting_control::sandbox::MEETING;
 /// A façade on a free port, ended when dropped.
 pub struct Facade {
     pub address: String,
+    pub metrics: Arc<Metrics>,
     task: JoinHandle<()>,
 }
 
 /// Settings that a test may want to change; the defaults are those of `serve`.
 pub struct Settings {
     pub timeout: Duration,
+    pub max_in_flight: usize,
     pub upstream: upstream::Settings,
 }
 
@@ -42,11 +47,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
+            max_in_flight: 2048,
             upstream: upstream::Settings {
                 upstream_ca: None,
                 allow_plaintext_upstream: false,
                 attempt_timeout: Duration::from_secs(5),
                 connect_timeout: Duration::from_secs(2),
+                max_retries: 2,
             },
         }
     }
@@ -60,19 +67,27 @@ impl Facade {
     pub async fn with(base: &str, settings: Settings) -> Self {
         upstream::use_crypto();
         let base = base.parse().unwrap();
-        let upstream = Upstream::new(&base, &settings.upstream).unwrap();
+        let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
+        let upstream = Upstream::new(&base, &settings.upstream, &metrics.upstream).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let limits = deadline::Settings {
+        let limits = Limits {
             timeout: settings.timeout,
+            max_in_flight: settings.max_in_flight,
         };
+        let counting = Arc::clone(&metrics);
         let task = tokio::spawn(async move {
             let never = std::future::pending();
-            server::serve(listener, Service::new(upstream), &limits, never)
+            let (service, readiness) = (Service::new(upstream), Readiness::default());
+            server::serve(listener, service, limits, &counting, readiness, never)
                 .await
                 .unwrap();
         });
-        Self { address, task }
+        Self {
+            address,
+            metrics,
+            task,
+        }
     }
 
     pub async fn channel(&self) -> Channel {
@@ -92,6 +107,14 @@ impl Facade {
         timeout(PATIENCE, client.update_started_conf_config(request))
             .await
             .expect("the façade answers in time")
+    }
+
+    /// The value of a metric, by its name and labels as they stand on the page.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = self.metrics.encode();
+        let line = page.lines().find_map(|line| line.strip_prefix(series));
+        let value = line.unwrap_or_else(|| panic!("no {series} in {page}"));
+        value.trim().parse().unwrap()
     }
 
     /// Locks sharing in meeting `id` with the good token.

@@ -41,15 +41,22 @@ struct Sandbox {
 
 impl Sandbox {
     fn start(more: &[&str]) -> Self {
+        Self::start_with(more, &[])
+    }
+
+    fn start_with(more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut arguments = vec![
             "sandbox",
             "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
             "127.0.0.1:0",
             "--rest-listen",
             "127.0.0.1:0",
         ];
         arguments.extend(more);
         let mut child = command(&arguments)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -266,7 +273,14 @@ fn a_bad_setting_ends_with_one_sentence_and_64_and_a_failed_start_with_1() {
             64,
             "--token-file",
         ),
+        (vec!["serve", "--max-retries", "11"], 64, "--max-retries"),
+        (vec!["serve", "--max-in-flight", "0"], 64, "--max-in-flight"),
         (vec!["serve", "--listen", &taken], 1, &taken),
+        (
+            vec!["serve", "--listen", "127.0.0.1:0", "--admin-listen", &taken],
+            1,
+            &taken,
+        ),
         (vec!["sandbox", "--rest-listen", &taken], 1, &taken),
     ] {
         let output = run(&arguments);
@@ -327,6 +341,98 @@ fn everything_logged_at_trace_holds_no_token() {
     );
     assert!(!log.contains(TOKEN), "{}", around(&log, TOKEN));
     assert!(!log.contains(&TOKEN[3..]), "{}", around(&log, &TOKEN[3..]));
+}
+
+#[test]
+fn the_admin_port_says_alive_ready_and_what_was_counted() {
+    let sandbox = Sandbox::start(&[]);
+    sandbox.update(&["--conference-id", MEETING, "--lock-sharing", "locked"]);
+    let line = sandbox
+        .greeting
+        .lines()
+        .find(|line| line.contains("/metrics"));
+    let page = line.unwrap().split_whitespace().last().unwrap().to_owned();
+    let get = |path: &str| {
+        let url = page.replace("/metrics", path);
+        let output = Command::new("curl")
+            .args(["-sS", "-i", &url])
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+    assert!(
+        get("/livez").starts_with("HTTP/1.1 200"),
+        "{}",
+        get("/livez")
+    );
+    assert!(
+        get("/readyz").starts_with("HTTP/1.1 200"),
+        "{}",
+        get("/readyz")
+    );
+    assert!(get("/env").starts_with("HTTP/1.1 404"));
+    let metrics = get("/metrics");
+    assert!(
+        metrics.contains("application/openmetrics-text"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("grpc_code=\"OK\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains(TOKEN));
+}
+
+#[test]
+fn a_proxy_from_the_environment_is_used_but_never_for_this_machine() {
+    use std::sync::mpsc;
+
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy_url = format!("http://{}", proxy.local_addr().unwrap());
+    let (seen, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in proxy.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            let _ = stream.write_all(b"HTTP/1.1 502 X\r\ncontent-length: 0\r\n\r\n");
+            if seen.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let mut facade = command(&[
+        "serve",
+        "--upstream",
+        "https://upstream.test",
+        "--max-retries",
+        "0",
+    ])
+    .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+    .args(["--log-format", "json"])
+    .env("HTTPS_PROXY", &proxy_url)
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let mut log = BufReader::new(facade.stderr.take().unwrap()).lines();
+    let started: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+    std::thread::spawn(move || log.for_each(drop));
+    let output = command(&["update", "--address", started["listen"].as_str().unwrap()])
+        .args(["--conference-id", MEETING, "--lock-sharing", "locked"])
+        .env("MEETING_CONTROL_TOKEN", TOKEN)
+        .output()
+        .unwrap();
+    facade.kill().unwrap();
+    facade.wait().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let line = lines.recv_timeout(crate::kit::PATIENCE).unwrap();
+    assert!(line.starts_with("CONNECT upstream.test:443 "), "{line}");
+
+    // The sandbox is on this machine, where no proxy could find it.
+    let sandbox = Sandbox::start_with(
+        &[],
+        &[("HTTP_PROXY", &proxy_url), ("http_proxy", &proxy_url)],
+    );
+    let output = sandbox.update(&["--conference-id", MEETING, "--lock-sharing", "locked"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(lines.try_recv().is_err());
 }
 
 fn around<'a>(log: &'a str, secret: &str) -> &'a str {

@@ -7,7 +7,12 @@ use tower::service_fn;
 
 use super::*;
 
+type Inner = Result<Response<Body>, BoxError>;
 type Answer = Result<Response<Body>, Infallible>;
+
+fn metrics() -> Calls {
+    crate::telemetry::metrics::Metrics::new("service", "method").calls
+}
 
 fn request() -> Request<Empty<bytes::Bytes>> {
     Request::builder()
@@ -18,9 +23,9 @@ fn request() -> Request<Empty<bytes::Bytes>> {
 
 fn observe<F>(inner: impl FnMut(Request<Empty<bytes::Bytes>>) -> F) -> impl Future<Output = Answer>
 where
-    F: Future<Output = Answer> + Unpin,
+    F: Future<Output = Inner>,
 {
-    ObserveLayer::new(Duration::from_secs(1))
+    ObserveLayer::new(Duration::from_secs(1), metrics())
         .layer(service_fn(inner))
         .call(request())
 }
@@ -44,10 +49,10 @@ async fn a_panic_costs_its_call_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_never_arrives_is_answered_after_the_deadline() {
     let started = tokio::time::Instant::now();
-    let answer = observe(|_| Box::pin(pending::<Answer>())).await;
+    let answer = observe(|_| Box::pin(pending::<Inner>())).await;
     assert_eq!(
         reason(answer),
-        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())
+        (Code::DeadlineExceeded, "REQUEST_INCOMPLETE".to_owned())
     );
     assert_eq!(started.elapsed(), Duration::from_secs(1) + BACKSTOP);
 }
@@ -85,7 +90,7 @@ async fn each_call_has_one_record_and_the_rooms_below_find_it() {
 #[tokio::test]
 async fn a_caller_that_goes_away_ends_in_the_log() {
     let lines = crate::telemetry::tests::capture(|| {
-        let abandoned = observe(|_| Box::pin(pending::<Answer>()));
+        let abandoned = observe(|_| Box::pin(pending::<Inner>()));
         let mut abandoned = tokio_test::task::spawn(abandoned);
         assert!(abandoned.poll().is_pending());
         drop(abandoned);
@@ -107,6 +112,6 @@ async fn an_answered_call_is_not_taken_for_an_abandoned_one() {
     assert!(lines.is_empty(), "{lines:?}");
 }
 
-fn answer_at_once(_: Request<Empty<bytes::Bytes>>) -> Ready<Answer> {
+fn answer_at_once(_: Request<Empty<bytes::Bytes>>) -> Ready<Inner> {
     ready(Ok(Response::default()))
 }

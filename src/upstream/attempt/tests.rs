@@ -23,6 +23,10 @@ fn put(limit: Duration) -> Put {
     }
 }
 
+fn metrics() -> Arc<metrics::Upstream> {
+    Arc::clone(&metrics::Metrics::new("service", "method").upstream)
+}
+
 fn answer(status: StatusCode) -> Result<Answer, UpstreamError> {
     Ok(Answer {
         status,
@@ -35,7 +39,7 @@ fn attempt<F>(inner: impl FnMut(Put) -> F) -> Attempt<ServiceFn<impl FnMut(Put) 
 where
     F: Future<Output = Result<Answer, UpstreamError>> + Send + 'static,
 {
-    AttemptLayer::new(5 * SECOND).layer(service_fn(inner))
+    AttemptLayer::new(5 * SECOND, metrics()).layer(service_fn(inner))
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +60,10 @@ async fn nothing_is_sent_after_the_deadline() {
     let call = Arc::clone(&put.call);
     tokio::time::advance(SECOND).await;
     let result = attempt(|_| async { panic!("sent") }).call(put).await;
-    assert!(matches!(result, Err(UpstreamError::DeadlineExceeded(_))));
+    assert!(matches!(
+        result,
+        Err(UpstreamError::DeadlineExceeded { .. })
+    ));
     assert_eq!((call.attempts(), call.outcome()), (0, Outcome::NotApplied));
 }
 

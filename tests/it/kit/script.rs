@@ -1,6 +1,7 @@
 //! An upstream on a raw socket: it records each request byte for byte and answers by a list of steps.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,7 +64,12 @@ pub struct Script {
 
 impl Script {
     pub async fn start(steps: impl IntoIterator<Item = Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), steps).await
+    }
+
+    /// Starts at an address that must be free.
+    pub async fn at(address: SocketAddr, steps: impl IntoIterator<Item = Step>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let record = Arc::new(Mutex::new(Record::default()));
         let steps = Arc::new(Mutex::new(steps.into_iter().collect::<VecDeque<_>>()));

@@ -1,9 +1,9 @@
 //! An upstream with TLS and a certificate of its own root, which answers every request with 200.
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
+use http::{Request, Version};
 use http_body_util::Empty;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,12 +18,17 @@ pub struct Upstream {
     pub base: String,
     /// PEM file with the root.
     pub root: tempfile::NamedTempFile,
-    requests: Arc<AtomicUsize>,
+    versions: Arc<Mutex<Vec<Version>>>,
     task: JoinHandle<()>,
 }
 
 impl Upstream {
     pub async fn start() -> Self {
+        Self::offering(&["h2", "http/1.1"]).await
+    }
+
+    /// An upstream that offers these protocols by ALPN.
+    pub async fn offering(protocols: &[&str]) -> Self {
         meeting_control::upstream::use_crypto();
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut root = tempfile::NamedTempFile::new().unwrap();
@@ -35,23 +40,27 @@ impl Upstream {
                 PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into()),
             )
             .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|protocol| protocol.as_bytes().to_vec())
+            .collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counting = Arc::clone(&requests);
+        let versions = Arc::default();
+        let counting = Arc::clone(&versions);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, counting) = (acceptor.clone(), Arc::clone(&counting));
+                let acceptor = acceptor.clone();
+                let counting: Arc<Mutex<Vec<Version>>> = Arc::clone(&counting);
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    let service = service_fn(|_| {
-                        counting.fetch_add(1, Ordering::Relaxed);
+                    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+                        counting.lock().unwrap().push(request.version());
                         async {
                             Ok::<_, hyper::Error>(http::Response::new(Empty::<bytes::Bytes>::new()))
                         }
@@ -65,13 +74,18 @@ impl Upstream {
         Self {
             base: format!("https://localhost:{port}"),
             root,
-            requests,
+            versions,
             task,
         }
     }
 
     pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+        self.versions().len()
+    }
+
+    /// The HTTP version of each request that came.
+    pub fn versions(&self) -> Vec<Version> {
+        self.versions.lock().unwrap().clone()
     }
 }
 

@@ -1,0 +1,255 @@
+use std::collections::VecDeque;
+use std::future::pending;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tower::service_fn;
+use tower::util::ServiceFn;
+
+use super::*;
+use crate::call::Call;
+use crate::deadline::Deadline;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::error::Refusal;
+use crate::upstream::wire::Content;
+
+type Answer = Result<Accepted, UpstreamError>;
+
+fn put() -> Put {
+    let deadline = Deadline::start(None, Duration::from_secs(60));
+    Put {
+        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline)),
+        content: Arc::new(Content {
+            url: "https://h/".parse().unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }),
+    }
+}
+
+fn accepted() -> Answer {
+    Ok(Accepted {
+        upstream_request_id: None,
+    })
+}
+
+fn dead() -> Answer {
+    Err(UpstreamError::ConnectFailed("refused".into()))
+}
+
+fn refused() -> Answer {
+    Err(UpstreamError::Refused(Box::new(Refusal {
+        status: 503,
+        error_code: None,
+        error_msg: None,
+        upstream_request_id: None,
+        retry_after: None,
+    })))
+}
+
+fn stale() -> Answer {
+    Err(UpstreamError::ConnectionLost {
+        source: "closed".into(),
+        stale: true,
+    })
+}
+
+fn hurried(sent: bool) -> Answer {
+    Err(UpstreamError::DeadlineExceeded {
+        allowed: Duration::from_secs(1),
+        sent,
+    })
+}
+
+/// An upstream whose answers come in order, and the breaker around it.
+struct Bench<S> {
+    breaker: Breaker<S>,
+    metrics: Metrics,
+}
+
+fn bench(
+    answers: impl IntoIterator<Item = Answer>,
+) -> Bench<ServiceFn<impl FnMut(Put) -> std::future::Ready<Answer>>> {
+    let metrics = Metrics::new("service", "method");
+    let mut answers: VecDeque<_> = answers.into_iter().collect();
+    let inner = service_fn(move |_| {
+        std::future::ready(answers.pop_front().expect("no attempt beyond the script"))
+    });
+    Bench {
+        breaker: BreakerLayer::new(Arc::clone(&metrics.upstream)).layer(inner),
+        metrics,
+    }
+}
+
+impl<S> Bench<S>
+where
+    S: Service<Put, Response = Accepted, Error = UpstreamError>,
+    S::Future: Send + 'static,
+{
+    async fn attempt(&mut self) -> Answer {
+        self.breaker.call(put()).await
+    }
+
+    /// Whether an attempt is refused without asking the upstream.
+    async fn refuses(&mut self) -> bool {
+        matches!(self.attempt().await, Err(UpstreamError::KnownDown(_)))
+    }
+
+    fn state(&self) -> char {
+        let page = self.metrics.encode();
+        let series = "\nmeeting_control_breaker_state ";
+        let at = page.find(series).unwrap() + series.len();
+        page[at..].chars().next().unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_it_and_the_answer_says_when_to_come_back() {
+    let mut bench = bench((0..5).map(|_| dead()));
+    for _ in 0..5 {
+        assert_eq!(bench.state(), '0');
+        assert!(!bench.refuses().await);
+    }
+    assert_eq!(bench.state(), '1');
+    tokio::time::advance(Duration::from_millis(400)).await;
+    let Err(UpstreamError::KnownDown(wait)) = bench.attempt().await else {
+        panic!("asked an upstream that is down");
+    };
+    assert_eq!(wait, Duration::from_millis(600));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_any_kind_starts_the_count_anew() {
+    for sign_of_life in [accepted, refused] {
+        let answers = (0..4).map(|_| dead());
+        let answers = answers
+            .chain([sign_of_life()])
+            .chain((0..4).map(|_| dead()));
+        let mut bench = bench(answers);
+        for _ in 0..9 {
+            assert!(!bench.refuses().await);
+        }
+        assert_eq!(bench.state(), '0');
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_about_the_upstream_is_not_counted() {
+    for no_sign in [stale(), hurried(true), hurried(false)] {
+        let name = format!("{no_sign:?}");
+        let answers = (0..4).map(|_| dead()).chain([no_sign]).chain([accepted()]);
+        let mut bench = bench(answers);
+        for _ in 0..6 {
+            assert!(!bench.refuses().await, "{name}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_come_for_long_is_counted() {
+    let slow = service_fn(|_| async {
+        tokio::time::sleep(FAIR_TRIAL).await;
+        hurried(false)
+    });
+    let metrics = Metrics::new("service", "method");
+    let breaker = BreakerLayer::new(Arc::clone(&metrics.upstream)).layer(slow);
+    let mut bench = Bench { breaker, metrics };
+    for _ in 0..5 {
+        assert!(!bench.refuses().await);
+    }
+    assert_eq!(bench.state(), '1');
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_at_a_time_decides() {
+    let answers = (0..5)
+        .map(|_| dead())
+        .chain([dead(), accepted(), accepted()]);
+    let mut bench = bench(answers);
+    for _ in 0..5 {
+        let _ = bench.attempt().await;
+    }
+    tokio::time::advance(PROBE_INTERVAL).await;
+    assert!(!bench.refuses().await, "the first probe, which fails");
+    assert_eq!(bench.state(), '1');
+    assert!(bench.refuses().await);
+    tokio::time::advance(PROBE_INTERVAL).await;
+    assert!(bench.attempt().await.is_ok(), "the second probe");
+    assert_eq!(bench.state(), '0');
+    assert!(bench.attempt().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_probe_is_under_way_others_are_refused_and_a_dropped_probe_frees_its_place() {
+    let metrics = Metrics::new("service", "method");
+    let mut asked = 0;
+    let inner = service_fn(move |_| {
+        asked += 1;
+        let hang = asked == 6;
+        async move {
+            if hang {
+                pending().await
+            } else if asked < 6 {
+                dead()
+            } else {
+                accepted()
+            }
+        }
+    });
+    let breaker = BreakerLayer::new(Arc::clone(&metrics.upstream)).layer(inner);
+    let mut bench = Bench { breaker, metrics };
+    for _ in 0..5 {
+        let _ = bench.attempt().await;
+    }
+    tokio::time::advance(PROBE_INTERVAL).await;
+    let mut probe = tokio_test::task::spawn(bench.breaker.call(put()));
+    assert!(probe.poll().is_pending());
+    assert_eq!(bench.state(), '2');
+    assert!(bench.refuses().await);
+    drop(probe);
+    assert!(bench.attempt().await.is_ok(), "the next call is the probe");
+    assert_eq!(bench.state(), '0');
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_from_before_the_return_do_not_count_after_it() {
+    let metrics = Metrics::new("service", "method");
+    let layer = BreakerLayer::new(Arc::clone(&metrics.upstream));
+    let admit = || Shared::admit(&layer.0).unwrap();
+    let old: Vec<_> = (0..5).map(|_| admit()).collect();
+    for _ in 0..5 {
+        admit().ended(&dead());
+    }
+    tokio::time::advance(PROBE_INTERVAL).await;
+    admit().ended(&accepted());
+    for attempt in old {
+        attempt.ended(&dead());
+    }
+    assert!(Shared::admit(&layer.0).is_ok(), "still closed");
+}
+
+#[test]
+fn its_changes_are_logged_once_each() {
+    let lines = crate::telemetry::tests::capture(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let answers = (0..5).map(|_| dead()).chain([dead(), accepted()]);
+            let mut bench = bench(answers);
+            for _ in 0..7 {
+                let _ = bench.attempt().await;
+                tokio::time::advance(PROBE_INTERVAL / 5).await;
+            }
+            for _ in 0..2 {
+                tokio::time::advance(PROBE_INTERVAL).await;
+                let _ = bench.attempt().await;
+            }
+        });
+    });
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("the upstream is down"), "{lines:?}");
+    assert!(lines[1].contains("the upstream is back"), "{lines:?}");
+}

@@ -1,0 +1,66 @@
+//! Tells an attempt whether its connection was made for it or had served before.
+//!
+//! The HTTP client makes a connection within the task that asked for it, so a task-local flag finds
+//! its way from the connector back to the attempt.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower::{Layer, Service};
+
+tokio::task_local! {
+    static CONNECTED: Cell<bool>;
+}
+
+/// Runs an exchange. Returns its result, and whether it went over a connection that had served before.
+pub(super) async fn observe<T>(exchange: impl Future<Output = T>) -> (T, bool) {
+    CONNECTED
+        .scope(Cell::new(false), async {
+            let result = exchange.await;
+            let reused = !CONNECTED.with(Cell::get);
+            (result, reused)
+        })
+        .await
+}
+
+/// Notes each connection that the connector inside makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoteLayer;
+
+/// See [`NoteLayer`].
+#[derive(Debug, Clone)]
+pub(super) struct Note<S>(S);
+
+impl<S> Layer<S> for NoteLayer {
+    type Service = Note<S>;
+
+    fn layer(&self, connector: S) -> Note<S> {
+        Note(connector)
+    }
+}
+
+impl<S, Target> Service<Target> for Note<S>
+where
+    S: Service<Target>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Target) -> Self::Future {
+        let connecting = self.0.call(target);
+        Box::pin(async move {
+            let connection = connecting.await;
+            // Outside an attempt, the connection is made for the pool, and nobody needs to know.
+            let _ = CONNECTED.try_with(|connected| connected.set(true));
+            connection
+        })
+    }
+}

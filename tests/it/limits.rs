@@ -1,0 +1,98 @@
+//! Too many calls, and an upstream that is down, are answered at once; health is not touched.
+
+use std::time::{Duration, SystemTime};
+
+use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
+use tokio::net::TcpListener;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
+
+async fn is_healthy(facade: &Facade) -> bool {
+    let mut client = HealthClient::new(facade.channel().await);
+    let answer = client.check(HealthCheckRequest::default()).await.unwrap();
+    answer.get_ref().status().as_str_name() == "SERVING"
+}
+
+#[tokio::test]
+async fn the_excess_is_refused_at_once_and_a_place_that_is_freed_can_be_used() {
+    let upstream = Script::start([Step::Hang, Step::Hang, Step::ok()]).await;
+    let settings = Settings {
+        max_in_flight: 2,
+        ..Settings::default()
+    };
+    let facade = Facade::with(&upstream.base, settings).await;
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        // Each on a connection of its own: the limit is one for all.
+        let mut client = MeetingControlClient::new(facade.channel().await);
+        waiting.push(tokio::spawn(async move {
+            client.update_started_conf_config(lock(MEETING)).await
+        }));
+    }
+    eventually("both are under way", || upstream.requests().len() == 2).await;
+
+    let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+    assert_eq!(failure.code, "RESOURCE_EXHAUSTED");
+    assert_eq!(failure.reason, "OVERLOADED");
+    assert_eq!(failure.outcome(), "not_applied");
+    assert_eq!(failure.attempts(), 0);
+    assert_eq!(failure.retry_delay(), Some(Duration::from_secs(1)));
+    assert!(is_healthy(&facade).await);
+    assert_eq!(upstream.requests().len(), 2);
+
+    waiting.pop().unwrap().abort();
+    eventually("the place is freed", || upstream.abandoned() == 1).await;
+    facade.lock(MEETING).await.unwrap();
+
+    waiting.pop().unwrap().abort();
+    eventually("every call has ended", || {
+        let rpc = "{grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";
+        let handled = |code| {
+            facade.metric(&format!("grpc_server_handled_total{rpc},grpc_code=\"{code}\"}} "))
+        };
+        facade.metric(&format!("grpc_server_started_total{rpc}}} ")) == 4.0
+            && facade.metric(&format!("grpc_server_in_flight{rpc}}} ")) == 0.0
+            && facade.metric(&format!("meeting_control_shed_total{rpc}}} ")) == 1.0
+            && (handled("OK"), handled("Canceled"), handled("ResourceExhausted"))
+                == (1.0, 2.0, 1.0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_not_waited_for_and_is_noticed_when_it_is_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut settings = Settings::default();
+    settings.upstream.max_retries = 0;
+    let facade = Facade::with(&format!("http://{address}"), settings).await;
+
+    for _ in 0..5 {
+        let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+        assert_eq!(failure.reason, "UPSTREAM_UNREACHABLE");
+    }
+    let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+    assert_eq!(failure.code, "UNAVAILABLE");
+    assert_eq!(failure.reason, "UPSTREAM_DOWN");
+    assert_eq!(failure.outcome(), "not_applied");
+    assert_eq!(failure.attempts(), 0);
+    let wait = failure.retry_delay().unwrap();
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    assert_eq!(facade.metric("meeting_control_breaker_state "), 1.0);
+    assert!(
+        is_healthy(&facade).await,
+        "health does not depend on the upstream"
+    );
+
+    let upstream = Script::at(address, [Step::ok()]).await;
+    let back = SystemTime::now();
+    while facade.lock(MEETING).await.is_err() {
+        assert!(back.elapsed().unwrap() < PATIENCE, "never noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(facade.metric("meeting_control_breaker_state "), 0.0);
+    assert_eq!(upstream.requests().len(), 1);
+}

@@ -15,8 +15,11 @@ use super::error::UpstreamError;
 use super::wire::{Accepted, Put};
 use crate::telemetry::metrics;
 
-/// Attempts in a row without an answer, after which the upstream counts as down.
+/// Attempts in a row without an answer, after which the upstream counts as down, …
 const THRESHOLD: u32 = 5;
+/// … if that has gone on for so long: faults come back sooner than answers, so at the start of a burst
+/// a few of them can be the first that is heard.
+const TRIAL: Duration = Duration::from_millis(500);
 /// The time between two probes; an upstream that is back is noticed so soon.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// A caller's deadline that passed sooner says nothing about whether a connection can be made.
@@ -39,21 +42,50 @@ struct Shared {
     metrics: Arc<metrics::Upstream>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum State {
-    /// Attempts go through; so many of those started since then failed in a row.
-    Closed { since: Instant, failures: u32 },
+    /// Attempts go through.
+    Closed(Record),
     /// Attempts are refused until then.
     Open { until: Instant },
     /// One attempt goes through to see whether the upstream is back.
     Probing,
 }
 
-impl State {
-    fn closed() -> Self {
-        Self::Closed {
-            since: Instant::now(),
+/// What is held against an upstream that counts as up.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    /// It counts as up since then; attempts from before tell of a time that is over.
+    since: Instant,
+    /// So many attempts in a row got no answer.
+    failures: u32,
+    /// The first of them ended then.
+    first: Instant,
+}
+
+impl Record {
+    fn clean(since: Instant) -> Self {
+        Self {
+            since,
             failures: 0,
+            first: since,
+        }
+    }
+
+    /// One more attempt without an answer.
+    fn and_failure(self, now: Instant) -> State {
+        let failures = self.failures.saturating_add(1);
+        let first = if failures == 1 { now } else { self.first };
+        if failures >= THRESHOLD && now.duration_since(first) >= TRIAL {
+            State::Open {
+                until: now + PROBE_INTERVAL,
+            }
+        } else {
+            State::Closed(Self {
+                failures,
+                first,
+                ..self
+            })
         }
     }
 }
@@ -70,7 +102,7 @@ enum Sign {
 impl BreakerLayer {
     pub(super) fn new(metrics: Arc<metrics::Upstream>) -> Self {
         Self(Arc::new(Shared {
-            state: Mutex::new(State::closed()),
+            state: Mutex::new(State::Closed(Record::clean(Instant::now()))),
             metrics,
         }))
     }
@@ -167,7 +199,7 @@ impl Shared {
     fn admit(shared: &Arc<Self>) -> Result<Admitted, Duration> {
         let mut state = shared.state();
         let probe = match *state {
-            State::Closed { .. } => false,
+            State::Closed(_) => false,
             State::Open { until } => {
                 let wait = until.saturating_duration_since(Instant::now());
                 if !wait.is_zero() {
@@ -188,50 +220,46 @@ impl Shared {
         })
     }
 
+    /// Draws the conclusion from an attempt.
     fn settle(&self, attempt: &Admitted) {
-        let (probe, sign) = (attempt.probe, attempt.sign);
+        let now = Instant::now();
         let mut state = self.state();
-        let next = match (*state, sign) {
-            (State::Closed { .. }, Sign::None) => return,
-            (State::Closed { since, .. }, Sign::Alive) => State::Closed { since, failures: 0 },
-            // An attempt from before the upstream came back tells of the time before.
-            (State::Closed { since, .. }, Sign::Dead) if attempt.started < since => return,
-            (State::Closed { since, failures }, Sign::Dead) if failures + 1 < THRESHOLD => {
-                State::Closed {
-                    since,
-                    failures: failures + 1,
-                }
+        let next = match (*state, attempt.sign) {
+            (State::Closed(record), Sign::Alive) => State::Closed(Record::clean(record.since)),
+            (State::Closed(record), Sign::Dead) if attempt.started >= record.since => {
+                record.and_failure(now)
             }
-            (State::Closed { .. }, Sign::Dead) => self.open(true),
             // Whoever has an answer, the upstream is back.
-            (State::Open { .. } | State::Probing, Sign::Alive) => self.close(),
-            (State::Probing, Sign::Dead) if probe => self.open(false),
-            // The probe said nothing, so the next call is the probe.
-            (State::Probing, Sign::None) if probe => State::Open {
-                until: Instant::now(),
+            (State::Open { .. } | State::Probing, Sign::Alive) => State::Closed(Record::clean(now)),
+            (State::Probing, Sign::Dead) if attempt.probe => State::Open {
+                until: now + PROBE_INTERVAL,
             },
-            (State::Open { .. } | State::Probing, Sign::Dead | Sign::None) => return,
+            // The probe said nothing, so the next call is the probe.
+            (State::Probing, Sign::None) if attempt.probe => State::Open { until: now },
+            (unmoved, Sign::Dead | Sign::None) => unmoved,
         };
+        self.tell(*state, next);
         *state = next;
     }
 
-    fn open(&self, newly: bool) -> State {
-        if newly {
-            tracing::error!(
-                failures = THRESHOLD,
-                "the upstream is down: calls are refused at once until it answers a probe",
-            );
+    /// Says in the log and in the metrics what has changed.
+    fn tell(&self, before: State, after: State) {
+        match (before, after) {
+            (State::Closed(_), State::Open { .. }) => {
+                tracing::error!(
+                    "the upstream is down: calls are refused at once until it answers a probe"
+                );
+                self.metrics.breaker(1);
+            }
+            (State::Probing, State::Open { .. }) => self.metrics.breaker(1),
+            (State::Open { .. } | State::Probing, State::Closed(_)) => {
+                tracing::info!("the upstream is back");
+                self.metrics.breaker(0);
+            }
+            (State::Closed(_), State::Closed(_))
+            | (State::Open { .. }, State::Open { .. })
+            | (_, State::Probing) => {}
         }
-        self.metrics.breaker(1);
-        State::Open {
-            until: Instant::now() + PROBE_INTERVAL,
-        }
-    }
-
-    fn close(&self) -> State {
-        tracing::info!("the upstream is back");
-        self.metrics.breaker(0);
-        State::closed()
     }
 }
 

@@ -149,11 +149,14 @@ impl Refusal {
         }
     }
 
-    /// Whether asking again can help.
+    /// Whether asking again can help. A code that allows one more try allows several where the
+    /// status says that the trouble is passing.
     pub fn retry(&self) -> Retry {
-        match self.known() {
-            Some(known) => known.retry,
-            None => error_code::by_status(self.status).retry,
+        let by_status = error_code::by_status(self.status).retry;
+        match self.known().map(|known| known.retry) {
+            None | Some(Retry::Once) if by_status == Retry::Backoff => Retry::Backoff,
+            None => by_status,
+            Some(by_code) => by_code,
         }
     }
 }

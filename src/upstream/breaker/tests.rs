@@ -90,6 +90,15 @@ where
         self.breaker.call(put()).await
     }
 
+    /// Makes attempts that fail, spread over the time after which the upstream counts as down.
+    async fn fail_until_open(&mut self) {
+        for _ in 0..THRESHOLD {
+            tokio::time::advance(TRIAL / (THRESHOLD - 1)).await;
+            assert!(!self.refuses().await);
+        }
+        assert_eq!(self.state(), '1');
+    }
+
     /// Whether an attempt is refused without asking the upstream.
     async fn refuses(&mut self) -> bool {
         matches!(self.attempt().await, Err(UpstreamError::KnownDown(_)))
@@ -106,11 +115,8 @@ where
 #[tokio::test(start_paused = true)]
 async fn failures_in_a_row_open_it_and_the_answer_says_when_to_come_back() {
     let mut bench = bench((0..5).map(|_| dead()));
-    for _ in 0..5 {
-        assert_eq!(bench.state(), '0');
-        assert!(!bench.refuses().await);
-    }
-    assert_eq!(bench.state(), '1');
+    assert_eq!(bench.state(), '0');
+    bench.fail_until_open().await;
     tokio::time::advance(Duration::from_millis(400)).await;
     let Err(UpstreamError::KnownDown(wait)) = bench.attempt().await else {
         panic!("asked an upstream that is down");
@@ -127,6 +133,7 @@ async fn an_answer_of_any_kind_starts_the_count_anew() {
             .chain((0..4).map(|_| dead()));
         let mut bench = bench(answers);
         for _ in 0..9 {
+            tokio::time::advance(TRIAL).await;
             assert!(!bench.refuses().await);
         }
         assert_eq!(bench.state(), '0');
@@ -140,6 +147,7 @@ async fn what_says_nothing_about_the_upstream_is_not_counted() {
         let answers = (0..4).map(|_| dead()).chain([no_sign]).chain([accepted()]);
         let mut bench = bench(answers);
         for _ in 0..6 {
+            tokio::time::advance(TRIAL).await;
             assert!(!bench.refuses().await, "{name}");
         }
     }
@@ -161,14 +169,21 @@ async fn a_connection_that_does_not_come_for_long_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_burst_of_faults_that_come_back_before_the_first_answer_does_not_open_it() {
+    let mut bench = bench((0..20).map(|_| dead()).chain([accepted()]));
+    for _ in 0..21 {
+        assert!(!bench.refuses().await);
+    }
+    assert_eq!(bench.state(), '0');
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_probe_at_a_time_decides() {
     let answers = (0..5)
         .map(|_| dead())
         .chain([dead(), accepted(), accepted()]);
     let mut bench = bench(answers);
-    for _ in 0..5 {
-        let _ = bench.attempt().await;
-    }
+    bench.fail_until_open().await;
     tokio::time::advance(PROBE_INTERVAL).await;
     assert!(!bench.refuses().await, "the first probe, which fails");
     assert_eq!(bench.state(), '1');
@@ -198,9 +213,7 @@ async fn while_a_probe_is_under_way_others_are_refused_and_a_dropped_probe_frees
     });
     let breaker = BreakerLayer::new(Arc::clone(&metrics.upstream)).layer(inner);
     let mut bench = Bench { breaker, metrics };
-    for _ in 0..5 {
-        let _ = bench.attempt().await;
-    }
+    bench.fail_until_open().await;
     tokio::time::advance(PROBE_INTERVAL).await;
     let mut probe = tokio_test::task::spawn(bench.breaker.call(put()));
     assert!(probe.poll().is_pending());
@@ -218,8 +231,10 @@ async fn failures_from_before_the_return_do_not_count_after_it() {
     let admit = || Shared::admit(&layer.0).unwrap();
     let old: Vec<_> = (0..5).map(|_| admit()).collect();
     for _ in 0..5 {
+        tokio::time::advance(TRIAL / 4).await;
         admit().ended(&dead());
     }
+    assert!(Shared::admit(&layer.0).is_err(), "open");
     tokio::time::advance(PROBE_INTERVAL).await;
     admit().ended(&accepted());
     for attempt in old {
@@ -239,10 +254,8 @@ fn its_changes_are_logged_once_each() {
         runtime.block_on(async {
             let answers = (0..5).map(|_| dead()).chain([dead(), accepted()]);
             let mut bench = bench(answers);
-            for _ in 0..7 {
-                let _ = bench.attempt().await;
-                tokio::time::advance(PROBE_INTERVAL / 5).await;
-            }
+            bench.fail_until_open().await;
+            assert!(bench.refuses().await);
             for _ in 0..2 {
                 tokio::time::advance(PROBE_INTERVAL).await;
                 let _ = bench.attempt().await;

@@ -1,4 +1,4 @@
-//! The four commands and their settings. Each room declares its own settings; here they meet.
+//! The commands and their settings. Each room declares its own settings; here they meet.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::sandbox::Sandbox;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{BaseUrl, SetupError, Upstream};
-use crate::{admin, client, deadline, server, telemetry, upstream};
+use crate::{admin, client, codes, deadline, server, telemetry, upstream};
 
 mod greeting;
 
@@ -44,6 +44,8 @@ enum Command {
     Update(client::Update),
     /// Ask whether a façade serves
     Health(client::Health),
+    /// Explain the error codes of the REST API
+    Codes(codes::Codes),
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +141,10 @@ impl Cli {
                 Err(misuse) => Err(Failure::Setting(misuse.to_string())),
             },
             Command::Health(health) => match client::health(&health).await {
+                true => Ok(()),
+                false => return ExitCode::FAILURE,
+            },
+            Command::Codes(arguments) => match codes::print(&arguments) {
                 true => Ok(()),
                 false => return ExitCode::FAILURE,
             },

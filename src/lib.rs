@@ -9,13 +9,15 @@
 //! 4. [`upstream`] sends it to the REST side as a `PUT` and understands the answer.
 //! 5. [`status`] turns every failure into the gRPC status that a caller can act on.
 //!
-//! Around it: [`proto`] is the contract, [`cli`] the commands, [`telemetry`] the logs, [`client`] what
-//! `update` and `health` do, and [`sandbox`] a stand-in for the REST side.
+//! Around it: [`proto`] is the contract, [`cli`] the commands, [`telemetry`] the logs, [`admin`] the
+//! port for probes and metrics, [`client`] what `update` and `health` do, [`codes`] the table of error
+//! codes, and [`sandbox`] a stand-in for the REST side.
 
 pub mod admin;
 pub mod call;
 pub mod cli;
 pub mod client;
+pub mod codes;
 pub mod command;
 pub mod deadline;
 pub mod proto;

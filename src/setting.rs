@@ -23,8 +23,9 @@ pub struct Setting {
     set: fn(&mut Request, i32),
 }
 
-/// All settings, in the order of their protobuf fields.
-pub const SETTINGS: [Setting; 2] = [
+/// All settings, in the order of their protobuf fields. The first two are documented everywhere, the
+/// others for the Chinese mainland site alone.
+pub const SETTINGS: [Setting; 10] = [
     Setting {
         field: "lock_sharing",
         flag: "lock-sharing",
@@ -42,6 +43,78 @@ pub const SETTINGS: [Setting; 2] = [
         values: &[("everyone", 0), ("enterprise", 2), ("invited", 3)],
         get: |request| request.call_in_restriction,
         set: |request, number| request.call_in_restriction = number,
+    },
+    Setting {
+        field: "is_lock",
+        flag: "is-lock",
+        key: "isLock",
+        about: "Whether the meeting itself is locked for guests",
+        values: &[("unlocked", 0), ("locked", 1)],
+        get: |request| request.is_lock,
+        set: |request, number| request.is_lock = number,
+    },
+    Setting {
+        field: "allow_unmute_by_oneself",
+        flag: "allow-unmute-by-oneself",
+        key: "allowUnmuteByOneself",
+        about: "Whether participants may unmute themselves",
+        values: &[("denied", 0), ("allowed", 1)],
+        get: |request| request.allow_unmute_by_oneself,
+        set: |request, number| request.allow_unmute_by_oneself = number,
+    },
+    Setting {
+        field: "chat_permission",
+        flag: "chat-permission",
+        key: "chatPermission",
+        about: "Who may chat with whom",
+        values: &[("nobody", 1), ("private", 2), ("public", 3), ("free", 4)],
+        get: |request| request.chat_permission,
+        set: |request, number| request.chat_permission = number,
+    },
+    Setting {
+        field: "audience_call_in_restriction",
+        flag: "audience-call-in-restriction",
+        key: "audienceCallInRestriction",
+        about: "Who may join as audience of a webinar",
+        values: &[("everyone", 0), ("enterprise", 2)],
+        get: |request| request.audience_call_in_restriction,
+        set: |request, number| request.audience_call_in_restriction = number,
+    },
+    Setting {
+        field: "client_rec_mode",
+        flag: "client-rec-mode",
+        key: "clientRecMode",
+        about: "Who may record on their own device",
+        values: &[("host", 0), ("everyone", 1), ("some", 2)],
+        get: |request| request.client_rec_mode,
+        set: |request, number| request.client_rec_mode = number,
+    },
+    Setting {
+        field: "allow_open_camera",
+        flag: "allow-open-camera",
+        key: "allowOpenCamera",
+        about: "Whether participants may turn on their own camera",
+        values: &[("denied", 0), ("allowed", 1)],
+        get: |request| request.allow_open_camera,
+        set: |request, number| request.allow_open_camera = number,
+    },
+    Setting {
+        field: "allow_rename",
+        flag: "allow-rename",
+        key: "allowRename",
+        about: "Whether participants may rename themselves",
+        values: &[("denied", 0), ("allowed", 1)],
+        get: |request| request.allow_rename,
+        set: |request, number| request.allow_rename = number,
+    },
+    Setting {
+        field: "free_share",
+        flag: "free-share",
+        key: "freeShare",
+        about: "Who may take over sharing",
+        values: &[("hosts", 0), ("everyone", 1)],
+        get: |request| request.free_share,
+        set: |request, number| request.free_share = number,
     },
 ];
 
@@ -80,8 +153,10 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
     use super::*;
-    use crate::proto::v1::{CallInRestriction, LockSharing};
 
     fn all_values() -> impl Iterator<Item = (&'static Setting, i32, &'static str, u8)> {
         SETTINGS.iter().flat_map(|setting| {
@@ -92,16 +167,39 @@ mod tests {
     }
 
     #[test]
-    fn each_value_has_the_name_that_the_proto_gives_its_number() {
-        for (setting, number, name, _) in all_values() {
-            let proto_name = match setting.field {
-                "lock_sharing" => LockSharing::try_from(number).unwrap().as_str_name(),
-                "call_in_restriction" => CallInRestriction::try_from(number).unwrap().as_str_name(),
-                other => panic!("no enum for {other}"),
-            };
+    fn the_table_says_what_the_proto_says() {
+        let set = FileDescriptorSet::decode(crate::proto::DESCRIPTORS).unwrap();
+        let file = set
+            .file
+            .iter()
+            .find(|file| file.package() == "meeting.control.v1");
+        let file = file.unwrap();
+        // The first field is the conference id.
+        let fields = &file.message_type[0].field[1..];
+        assert_eq!(fields.len(), SETTINGS.len());
+        for (setting, field) in SETTINGS.iter().zip(fields) {
+            assert_eq!(setting.field, field.name());
             assert_eq!(setting.flag, setting.field.replace('_', "-"));
-            let expected = format!("{}_{name}", setting.field).to_uppercase();
-            assert_eq!(proto_name, expected);
+            assert_eq!(setting.key, field.json_name());
+            let kind = field.type_name().rsplit('.').next().unwrap();
+            let values = &file
+                .enum_type
+                .iter()
+                .find(|e| e.name() == kind)
+                .unwrap()
+                .value;
+            let names = ["unspecified"]
+                .into_iter()
+                .chain(setting.values.iter().map(|v| v.0));
+            let expected: Vec<_> = (0..)
+                .zip(names)
+                .map(|(number, name)| (number, format!("{}_{name}", setting.field).to_uppercase()))
+                .collect();
+            let actual: Vec<_> = values
+                .iter()
+                .map(|v| (v.number(), v.name().to_owned()))
+                .collect();
+            assert_eq!(actual, expected);
         }
     }
 

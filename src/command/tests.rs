@@ -101,6 +101,7 @@ fn all_faults_are_reported_at_once() {
         conference_id: format!("\n{}", "9".repeat(128)),
         lock_sharing: 7,
         call_in_restriction: -7,
+        ..Default::default()
     };
     let (token_missing, fields) = faults(&[("grpc-timeout", b"x")], broken);
     assert!(token_missing);

@@ -66,21 +66,29 @@ pub enum Evidence {
     Inferred,
 }
 
-/// Finds the row of a code in whatever spelling the REST side used: any case, with or without its
-/// prefix, `APIGW.` for `APIG.`; `status` decides where a code has several meanings.
+/// Finds the row of a code, in whatever spelling the REST side used; `status` decides where a code has
+/// several meanings.
 pub fn find(code: &str, status: u16) -> Option<&'static Known> {
-    let code = code.to_ascii_uppercase();
-    let code = code
-        .strip_prefix("APIGW.")
-        .map_or_else(|| code.clone(), |digits| format!("APIG.{digits}"));
     TABLE
         .iter()
         .filter(|row| row.status.is_none_or(|of_row| of_row == status))
-        .find(|row| row.code == code || digits(row.code) == code)
+        .find(|row| row.is_called(code))
 }
 
-fn digits(code: &str) -> &str {
-    code.rsplit('.').next().unwrap_or(code)
+impl Known {
+    /// Whether `code` means this row: in any case, with or without its prefix, `APIGW.` for `APIG.`.
+    pub fn is_called(&self, code: &str) -> bool {
+        let Some((prefix, digits)) = self.code.split_once('.') else {
+            return false;
+        };
+        match code.split_once('.') {
+            None => code == digits,
+            Some((sent, rest)) => {
+                let of_gateway = prefix == "APIG" && sent.eq_ignore_ascii_case("APIGW");
+                rest == digits && (of_gateway || sent.eq_ignore_ascii_case(prefix))
+            }
+        }
+    }
 }
 
 /// What an HTTP status means on its own.
@@ -150,7 +158,7 @@ mod tests {
     fn every_row_is_found_in_each_spelling() {
         for row in TABLE {
             let status = row.status.unwrap_or(400);
-            let digits = digits(row.code);
+            let (_, digits) = row.code.split_once('.').unwrap();
             let mut spellings = vec![
                 row.code.to_owned(),
                 row.code.to_lowercase(),

@@ -43,6 +43,43 @@ fn services_methods_fields_and_enum_numbers_are_frozen() {
     assert_eq!(lines.join("\n"), include_str!("contract.txt").trim_end());
 }
 
+/// The request as callers compiled it when it had two settings.
+#[derive(Clone, PartialEq, prost::Message)]
+struct FirstRequest {
+    #[prost(string, tag = "1")]
+    conference_id: String,
+    #[prost(int32, tag = "2")]
+    lock_sharing: i32,
+    #[prost(int32, tag = "3")]
+    call_in_restriction: i32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FirstResponse {}
+
+#[tokio::test]
+async fn a_caller_built_when_there_were_two_settings_still_works() {
+    use crate::kit::{Facade, MEETING, Script, Step, TOKEN};
+
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    let mut client = tonic::client::Grpc::new(facade.channel().await);
+    client.ready().await.unwrap();
+    let mut request = tonic::Request::new(FirstRequest {
+        conference_id: MEETING.to_owned(),
+        lock_sharing: 2,
+        call_in_restriction: 3,
+    });
+    let metadata = request.metadata_mut();
+    metadata.insert("x-conference-authorization", TOKEN.parse().unwrap());
+    let codec = tonic_prost::ProstCodec::<_, FirstResponse>::default();
+    let path = "/meeting.control.v1.MeetingControl/UpdateStartedConfConfig";
+    let answer = client.unary(request, path.parse().unwrap(), codec).await;
+    assert_eq!(answer.unwrap().into_inner(), FirstResponse {});
+    let body = upstream.request().body;
+    assert_eq!(body, br#"{"lockSharing":1,"callInRestriction":3}"#);
+}
+
 #[tokio::test]
 async fn both_versions_of_reflection_and_health_answer_beside_the_service() {
     use crate::kit::{Facade, Script, Step};

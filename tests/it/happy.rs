@@ -7,34 +7,92 @@ use crate::kit::{Facade, MEETING, Script, Step, TOKEN, lock, with_token};
 const PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn settings(lock_sharing: i32, call_in_restriction: i32) -> UpdateStartedConfConfigRequest {
+fn request() -> UpdateStartedConfConfigRequest {
     UpdateStartedConfConfigRequest {
         conference_id: MEETING.to_owned(),
-        lock_sharing,
-        call_in_restriction,
+        ..Default::default()
     }
 }
 
+type Change = fn(&mut UpdateStartedConfConfigRequest, i32);
+
 #[tokio::test]
 async fn each_value_of_each_setting_becomes_its_documented_number() {
-    for (request, body) in [
-        (settings(1, 0), r#"{"lockSharing":0}"#),
-        (settings(2, 0), r#"{"lockSharing":1}"#),
-        (settings(0, 1), r#"{"callInRestriction":0}"#),
-        (settings(0, 2), r#"{"callInRestriction":2}"#),
-        (settings(0, 3), r#"{"callInRestriction":3}"#),
-        (settings(1, 3), r#"{"lockSharing":0,"callInRestriction":3}"#),
-    ] {
-        let upstream = Script::start([Step::ok()]).await;
-        let facade = Facade::over(&upstream.base).await;
-        facade.call(with_token(request)).await.unwrap();
-        let sent = upstream.request();
-        assert_eq!(
-            sent.line,
-            format!("PUT {PATH}?conferenceID={MEETING} HTTP/1.1")
-        );
-        assert_eq!(String::from_utf8(sent.body).unwrap(), body);
+    let rows: &[(Change, &str, &[u8])] = &[
+        (|r, n| r.lock_sharing = n, "lockSharing", &[0, 1]),
+        (
+            |r, n| r.call_in_restriction = n,
+            "callInRestriction",
+            &[0, 2, 3],
+        ),
+        (|r, n| r.is_lock = n, "isLock", &[0, 1]),
+        (
+            |r, n| r.allow_unmute_by_oneself = n,
+            "allowUnmuteByOneself",
+            &[0, 1],
+        ),
+        (
+            |r, n| r.chat_permission = n,
+            "chatPermission",
+            &[1, 2, 3, 4],
+        ),
+        (
+            |r, n| r.audience_call_in_restriction = n,
+            "audienceCallInRestriction",
+            &[0, 2],
+        ),
+        (|r, n| r.client_rec_mode = n, "clientRecMode", &[0, 1, 2]),
+        (|r, n| r.allow_open_camera = n, "allowOpenCamera", &[0, 1]),
+        (|r, n| r.allow_rename = n, "allowRename", &[0, 1]),
+        (|r, n| r.free_share = n, "freeShare", &[0, 1]),
+    ];
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    let mut expected = Vec::new();
+    for (change, key, values) in rows {
+        for (number, value) in (1..).zip(*values) {
+            let mut request = request();
+            change(&mut request, number);
+            facade.call(with_token(request)).await.unwrap();
+            expected.push(format!("{{\"{key}\":{value}}}"));
+        }
     }
+    let sent = upstream.requests();
+    let line = format!("PUT {PATH}?conferenceID={MEETING} HTTP/1.1");
+    assert!(sent.iter().all(|sent| sent.line == line), "{sent:?}");
+    let bodies: Vec<_> = sent
+        .into_iter()
+        .map(|sent| String::from_utf8(sent.body).unwrap())
+        .collect();
+    assert_eq!(bodies, expected);
+}
+
+#[tokio::test]
+async fn all_settings_travel_together() {
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    let request = UpdateStartedConfConfigRequest {
+        lock_sharing: 1,
+        call_in_restriction: 3,
+        is_lock: 2,
+        allow_unmute_by_oneself: 1,
+        chat_permission: 4,
+        audience_call_in_restriction: 2,
+        client_rec_mode: 3,
+        allow_open_camera: 2,
+        allow_rename: 1,
+        free_share: 2,
+        ..request()
+    };
+    facade.call(with_token(request)).await.unwrap();
+    assert_eq!(
+        String::from_utf8(upstream.request().body).unwrap(),
+        concat!(
+            r#"{"lockSharing":0,"callInRestriction":3,"isLock":1,"allowUnmuteByOneself":0,"#,
+            r#""chatPermission":4,"audienceCallInRestriction":2,"clientRecMode":2,"#,
+            r#""allowOpenCamera":1,"allowRename":0,"freeShare":1}"#
+        )
+    );
 }
 
 #[tokio::test]

@@ -11,9 +11,11 @@
 mod kit;
 
 mod cancel;
+mod codes;
 mod contract;
 mod deadline;
 mod errors;
+mod fuzz;
 mod happy;
 mod limits;
 mod process;

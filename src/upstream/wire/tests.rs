@@ -37,6 +37,7 @@ fn request(
         conference_id: id.to_owned(),
         lock_sharing,
         call_in_restriction,
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,173 @@
+//! `codes`: the table of error codes for people, programs and the README.
+#![allow(clippy::print_stdout, reason = "printing is what this room is for")]
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::status::code_name;
+use crate::upstream::error_code::{Evidence, Known, Retry, TABLE};
+
+/// Explains the error codes of the REST API: all of them, or those that are named.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+#[command(after_help = "Exit status: 0, or 1 when a code is not known.")]
+pub struct Codes {
+    /// Codes to explain, such as MMC.111072065; the prefix may be left out
+    #[arg(value_name = "CODE")]
+    codes: Vec<String>,
+
+    /// Print a JSON array
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+
+    /// Print the table as the README shows it
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Prints what is asked for. Returns whether every code is known.
+pub fn print(arguments: &Codes) -> bool {
+    let mut rows = Vec::new();
+    let mut all_known = true;
+    for code in &arguments.codes {
+        let found: Vec<_> = TABLE.iter().filter(|row| row.is_called(code)).collect();
+        if found.is_empty() {
+            println!("{code}: not known; the HTTP status decides");
+            all_known = false;
+        }
+        rows.extend(found);
+    }
+    if arguments.codes.is_empty() {
+        rows.extend(TABLE);
+    }
+    print!(
+        "{}",
+        match (arguments.json, arguments.markdown) {
+            (true, _) => json(&rows),
+            (_, true) => markdown(&rows),
+            _ => text(&rows),
+        }
+    );
+    all_known
+}
+
+fn text(rows: &[&Known]) -> String {
+    let mut page = String::new();
+    for row in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "{}  {}", heading(row), row.symbol);
+        let _ = writeln!(page, "  {}.", row.explanation);
+        let _ = writeln!(
+            page,
+            "  {}, outcome {}, retried: {}, {}",
+            code_name(row.grpc),
+            row.outcome,
+            retried(row.retry),
+            evidence(row.evidence),
+        );
+    }
+    page
+}
+
+fn json(rows: &[&Known]) -> String {
+    let rows: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "code": row.code,
+                "http_status": row.status,
+                "symbol": row.symbol,
+                "explanation": row.explanation,
+                "grpc_code": code_name(row.grpc),
+                "outcome": row.outcome.to_string(),
+                "retried": retried(row.retry),
+                "evidence": evidence(row.evidence),
+            })
+        })
+        .collect();
+    format!("{:#}\n", Value::from(rows))
+}
+
+/// The table of the README.
+pub fn markdown(rows: &[&Known]) -> String {
+    let mut page = "| code | reason | gRPC code | outcome | retried | explanation |\n".to_owned();
+    page.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    for row in rows {
+        let _ = writeln!(
+            page,
+            "| `{}` | `{}` | `{}` | {} | {} | {} |",
+            heading(row),
+            row.symbol,
+            code_name(row.grpc),
+            row.outcome,
+            retried(row.retry),
+            row.explanation,
+        );
+    }
+    page
+}
+
+/// The code, with the HTTP status where that decides.
+fn heading(row: &Known) -> String {
+    match row.status {
+        Some(status) => format!("{} ({status})", row.code),
+        None => row.code.to_owned(),
+    }
+}
+
+fn retried(retry: Retry) -> &'static str {
+    match retry {
+        Retry::Never => "no",
+        Retry::Once => "once",
+        Retry::Backoff => "yes",
+    }
+}
+
+fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Seen => "seen in answers of the REST API",
+        Evidence::Documented => "documented for the API gateway",
+        Evidence::Inferred => "inferred from the client SDK",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_shows_the_table_as_it_is() {
+        let readme = include_str!("../README.md");
+        let (_, after) = readme.split_once("<!-- codes -->\n").unwrap();
+        let (shown, _) = after.split_once("<!-- end of codes -->").unwrap();
+        let rows: Vec<_> = TABLE.iter().collect();
+        assert_eq!(
+            shown.trim(),
+            markdown(&rows).trim(),
+            "replace it with what `meeting-control codes --markdown` prints"
+        );
+    }
+
+    #[test]
+    fn a_code_is_explained_in_text_and_as_json() {
+        let rows: Vec<_> = TABLE
+            .iter()
+            .filter(|row| row.is_called("111072065"))
+            .collect();
+        let page = text(&rows);
+        for part in [
+            "MMC.111072065",
+            "CONF_NOT_FOUND_OR_AUTH_FAILED",
+            "UNAUTHENTICATED",
+            "not_applied",
+            "seen in answers",
+        ] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        let parsed: Value = serde_json::from_str(&json(&rows)).unwrap();
+        assert_eq!(parsed[0]["grpc_code"], "UNAUTHENTICATED");
+        assert_eq!(parsed[0]["retried"], "no");
+        assert_eq!(parsed[0]["http_status"], Value::Null);
+    }
+}

@@ -1,0 +1,187 @@
+//! Whatever comes in, from either side, ends in a command or a status. `FUZZ_RUNS` sets how many
+//! inputs of each kind are tried.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the number of runs is no setting of the program"
+)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use meeting_control::call::Call;
+use meeting_control::command::UpdateCommand;
+use meeting_control::deadline::Deadline;
+use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
+use meeting_control::status;
+use meeting_control::upstream::wire::{self, Answer};
+use prost::Message as _;
+use tonic_types::StatusExt as _;
+
+const TOKENS: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b":",
+    b",",
+    b"\\u0000",
+    b"\\ud800",
+    b"null",
+    b"true",
+    b"-1",
+    b"1e999",
+    b"99999999999999999999",
+    b"error_code",
+    b"error_msg",
+    b"errorCode",
+    b"errorMsg",
+    b"code",
+    b"message",
+    b"returnCode",
+    b"returnDesc",
+    b"request_id",
+    b"MMC.111072005",
+    b"APIG.0201",
+    b"\xff\xfe",
+    b"\x00",
+    b"{\"error\":",
+    b"\"error_code\":\"MMC.111072065\",",
+];
+
+fn runs() -> usize {
+    std::env::var("FUZZ_RUNS").map_or(20_000, |runs| runs.parse().unwrap())
+}
+
+/// Tokens of JSON in an order that is mostly wrong, with a stray byte here and there.
+fn body(random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut body = Vec::new();
+    for _ in 0..random.usize(0..24) {
+        body.extend_from_slice(random.choice(TOKENS).unwrap());
+    }
+    if !body.is_empty() && random.bool() {
+        let at = random.usize(0..body.len());
+        body[at] = random.u8(..);
+    }
+    body
+}
+
+fn header(random: &mut fastrand::Rng, printable: bool) -> Option<HeaderValue> {
+    let byte = |random: &mut fastrand::Rng| {
+        if printable {
+            random.u8(32..127)
+        } else {
+            random.u8(..)
+        }
+    };
+    let length = random.usize(0..64);
+    let bytes: Vec<_> = std::iter::repeat_with(|| byte(random))
+        .take(length)
+        .collect();
+    HeaderValue::from_bytes(&bytes).ok()
+}
+
+fn headers(random: &mut fastrand::Rng, names: &[&'static str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in names {
+        for _ in 0..random.usize(0..3) {
+            let printable = random.u8(..4) > 0;
+            if let Some(value) = header(random, printable) {
+                headers.append(*name, value);
+            }
+        }
+    }
+    headers
+}
+
+fn call(metadata: &HeaderMap) -> Call {
+    Call::arrive(metadata, Deadline::start(None, Duration::from_secs(1)))
+}
+
+#[test]
+fn any_answer_is_success_or_a_status_with_details() {
+    let mut random = fastrand::Rng::with_seed(63);
+    let mut refusals = 0;
+    for _ in 0..runs() {
+        let answer = Answer {
+            status: StatusCode::from_u16(random.u16(100..=999)).unwrap(),
+            headers: headers(
+                &mut random,
+                &[
+                    "x-request-id",
+                    "retry-after",
+                    "x-apig-ratelimit-api",
+                    "date",
+                ],
+            ),
+            body: Bytes::from(body(&mut random)),
+        };
+        let Err(error) = wire::read(&answer) else {
+            assert!(answer.status.is_success(), "{answer:?}");
+            continue;
+        };
+        refusals += 1;
+        let status = status::failed(&call(&HeaderMap::new()), &error);
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert!(matches!(
+            info.metadata["outcome"].as_str(),
+            "unknown" | "not_applied"
+        ));
+        assert!((2..=63).contains(&info.reason.len()), "{}", info.reason);
+        assert!(status.message().len() < 500, "{}", status.message());
+        assert!(!status.message().contains(char::is_control), "{answer:?}");
+    }
+    assert!(refusals > runs() / 2, "{refusals}");
+}
+
+#[test]
+fn any_request_is_a_command_or_a_rejection() {
+    let mut random = fastrand::Rng::with_seed(36);
+    let mut commands = 0;
+    for _ in 0..runs() {
+        let mut bytes = UpdateStartedConfConfigRequest {
+            conference_id: "900244663"
+                .chars()
+                .cycle()
+                .take(random.usize(0..140))
+                .collect(),
+            lock_sharing: random.i32(-1..5),
+            is_lock: if random.bool() { 0 } else { random.i32(..) },
+            ..Default::default()
+        }
+        .encode_to_vec();
+        if random.bool() && !bytes.is_empty() {
+            let at = random.usize(0..bytes.len());
+            bytes[at] = random.u8(..);
+        }
+        // What is no protobuf ends before our rooms, in the framework.
+        let Ok(request) = UpdateStartedConfConfigRequest::decode(bytes.as_slice()) else {
+            continue;
+        };
+        let metadata = headers(
+            &mut random,
+            &[
+                "x-conference-authorization",
+                "x-request-id",
+                "traceparent",
+                "grpc-timeout",
+            ],
+        );
+        let call = call(&metadata);
+        assert!(!call.request_id().is_empty());
+        match UpdateCommand::read(&metadata, request) {
+            Ok(command) => {
+                commands += 1;
+                assert!((1..=128).contains(&command.conference_id.len()));
+                assert!(command.settings.iter().any(Option::is_some));
+            }
+            Err(rejection) => {
+                let status = status::rejected(&call, rejection);
+                assert!(status.get_error_details().error_info().is_some());
+            }
+        }
+    }
+    assert!(commands > 0);
+}

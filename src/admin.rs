@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::telemetry::metrics::Metrics;
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Where the admin port is.
 #[derive(Debug, Clone, clap::Args)]
@@ -73,5 +73,5 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str
 }
 
 async fn page(State(metrics): State<Arc<Metrics>>) -> ([(HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, OPEN_METRICS)], metrics.encode())
+    ([(CONTENT_TYPE, TEXT)], metrics.encode())
 }

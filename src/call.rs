@@ -5,8 +5,8 @@
 //! whether the settings may have changed.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
@@ -32,10 +32,59 @@ pub struct Call {
     pub traceparent: Option<HeaderValue>,
     /// When the answer is due.
     pub deadline: Deadline,
+    /// Who calls.
+    pub peer: Peer,
     conference_id: OnceLock<String>,
     attempts: AtomicU32,
     sent: AtomicBool,
     in_doubt: AtomicBool,
+}
+
+/// Who is at the other end of a connection. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Peer(Arc<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    identity: Option<String>,
+    may_call: bool,
+    cut_off: AtomicBool,
+}
+
+impl Peer {
+    /// A client without a certificate, where none is asked for.
+    pub fn anonymous() -> Self {
+        Self::named(None, true)
+    }
+
+    /// A client with a certificate, known by the name in it.
+    pub fn named(identity: Option<String>, may_call: bool) -> Self {
+        Self(Arc::new(Connection {
+            identity,
+            may_call,
+            cut_off: AtomicBool::new(false),
+        }))
+    }
+
+    /// The name in the client's certificate.
+    pub fn identity(&self) -> Option<&str> {
+        self.0.identity.as_deref()
+    }
+
+    /// Whether the client may call.
+    pub fn may_call(&self) -> bool {
+        self.0.may_call
+    }
+
+    /// Notes that its calls that are still open end because we close the connection.
+    pub fn cut_off(&self) {
+        self.0.cut_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its calls end because we close the connection.
+    pub fn is_cut_off(&self) -> bool {
+        self.0.cut_off.load(Ordering::Relaxed)
+    }
 }
 
 /// Whether the settings may have changed, as far as a caller may conclude.
@@ -49,7 +98,7 @@ pub enum Outcome {
 
 impl Call {
     /// Takes the identity of a call from the caller's metadata; `deadline` has just started.
-    pub fn arrive(metadata: &HeaderMap, deadline: Deadline) -> Self {
+    pub fn arrive(metadata: &HeaderMap, deadline: Deadline, peer: Peer) -> Self {
         Self {
             request_id: metadata
                 .get(REQUEST_ID)
@@ -61,6 +110,7 @@ impl Call {
                 .filter(|value| is_traceparent(value.as_bytes()))
                 .cloned(),
             deadline,
+            peer,
             conference_id: OnceLock::new(),
             attempts: AtomicU32::new(0),
             sent: AtomicBool::new(false),
@@ -195,7 +245,8 @@ mod tests {
                 (name, HeaderValue::from_static(value))
             })
             .collect();
-        Call::arrive(&metadata, Deadline::start(None, Duration::from_secs(1)))
+        let deadline = Deadline::start(None, Duration::from_secs(1));
+        Call::arrive(&metadata, deadline, Peer::anonymous())
     }
 
     #[test]

@@ -10,12 +10,17 @@ use tokio::net::TcpListener;
 
 use crate::admin::Readiness;
 use crate::sandbox::Sandbox;
+use crate::server::Server;
+use crate::server::tls::Tls;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{BaseUrl, SetupError, Upstream};
 use crate::{admin, client, codes, deadline, server, telemetry, upstream};
 
 mod greeting;
+mod signals;
+
+use signals::Signals;
 
 /// Exit status for a mistake in the settings, and base of the exit statuses of `update`.
 pub const EXIT_USAGE: u8 = 64;
@@ -91,6 +96,8 @@ struct Settings {
     #[command(flatten)]
     server: server::Settings,
     #[command(flatten)]
+    tls: server::tls::Settings,
+    #[command(flatten)]
     admin: admin::Settings,
     #[command(flatten)]
     deadline: deadline::Settings,
@@ -127,6 +134,7 @@ impl Cli {
                 .mut_arg("admin_listen", |listen| {
                     listen.default_value("127.0.0.1:9090")
                 })
+                .mut_arg("drain_delay", |delay| delay.default_value("0s"))
         })
     }
 
@@ -141,8 +149,9 @@ impl Cli {
                 Err(misuse) => Err(Failure::Setting(misuse.to_string())),
             },
             Command::Health(health) => match client::health(&health).await {
-                true => Ok(()),
-                false => return ExitCode::FAILURE,
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::FAILURE,
+                Err(misuse) => Err(Failure::Setting(misuse.to_string())),
             },
             Command::Codes(arguments) => match codes::print(&arguments) {
                 true => Ok(()),
@@ -190,10 +199,11 @@ impl SandboxArguments {
         let rest_address = address(&rest)?;
         let stand_in = Sandbox::new(greeting::change).serve(rest);
         if self.rest_only {
+            let signals = Signals::listen().map_err(no_signals)?;
             greeting::rest_only(rest_address);
             return tokio::select! {
                 ended = stand_in => ended.map_err(|error| stand_in_failed(&error)),
-                () = stopped() => Ok(()),
+                () = signals.nth(1) => Ok(()),
             };
         }
         let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
@@ -215,8 +225,9 @@ impl SandboxArguments {
 
 /// The façade, ready to serve.
 struct Facade {
-    service: Service,
+    server: Server,
     metrics: Arc<Metrics>,
+    readiness: Readiness,
 }
 
 struct Listeners {
@@ -229,9 +240,23 @@ impl Settings {
     fn prepare(&self, base: &BaseUrl) -> Result<Facade, Failure> {
         let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
         let upstream = Upstream::new(base, &self.upstream, &metrics.upstream).map_err(setting)?;
+        let tls = Tls::load(&self.tls).map_err(|error| Failure::Setting(error.to_string()))?;
+        let readiness = Readiness::default();
+        let server = Server::new(
+            Service::new(upstream),
+            self.server.clone(),
+            tls,
+            self.deadline.timeout,
+            &metrics,
+            readiness.clone(),
+        )
+        .map_err(|error| Failure::Run(error.to_string()))?;
         telemetry::init(&self.telemetry).map_err(|error| Failure::Run(error.to_string()))?;
-        let service = Service::new(upstream);
-        Ok(Facade { service, metrics })
+        Ok(Facade {
+            server,
+            metrics,
+            readiness,
+        })
     }
 
     async fn bind(&self) -> Result<Listeners, Failure> {
@@ -242,23 +267,11 @@ impl Settings {
     }
 
     async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
-        let Facade { service, metrics } = facade;
-        let limits = server::Limits {
-            timeout: self.deadline.timeout,
-            max_in_flight: self.server.max_in_flight as usize,
-        };
-        let readiness = Readiness::default();
-        let admin = admin::serve(listeners.admin, Arc::clone(&metrics), readiness.clone());
-        let grpc = server::serve(
-            listeners.grpc,
-            service,
-            limits,
-            &metrics,
-            readiness,
-            stopped(),
-        );
+        let signals = Signals::listen().map_err(no_signals)?;
+        let admin = admin::serve(listeners.admin, facade.metrics, facade.readiness);
         tokio::select! {
-            ended = grpc => ended.map_err(|error| Failure::Run(error.to_string())),
+            () = facade.server.serve(listeners.grpc, signals.clone().nth(1)) => Ok(()),
+            () = signals.nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
             ended = admin => ended.map_err(|error| {
                 Failure::Run(format!("serving the admin port failed: {error}"))
             }),
@@ -282,32 +295,12 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
         .map_err(|error| Failure::Run(format!("a listener has no address: {error}")))
 }
 
-fn stand_in_failed(error: &std::io::Error) -> Failure {
-    Failure::Run(format!("the stand-in for the REST API failed: {error}"))
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::Run(format!("signals cannot be received: {error}"))
 }
 
-/// Resolves when the process is asked to stop, by SIGTERM or Ctrl-C.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => {
-                signals.recv().await;
-            }
-            // Without a handler, SIGTERM ends the process at once, which is a stop as well.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-    tokio::select! {
-        () = terminated => {}
-        () = interrupted => {}
-    }
+fn stand_in_failed(error: &std::io::Error) -> Failure {
+    Failure::Run(format!("the stand-in for the REST API failed: {error}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, TimeoutExpired};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -20,14 +20,15 @@ use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
 use crate::status;
+use crate::upstream::causes;
 
 mod report;
 
 /// Environment variable with the meeting control token.
 const TOKEN_VARIABLE: &str = "MEETING_CONTROL_TOKEN";
 
-/// The largest token file that is read.
-const LARGEST_TOKEN_FILE: u64 = 16 * 1024;
+/// How much of a file is read: a token, or a few certificates.
+const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Which façade is called, and for how long.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +38,29 @@ pub struct Target {
     #[arg(long, env = "MEETING_CONTROL_ADDRESS", value_name = "ADDRESS",
           default_value = "http://127.0.0.1:50051", value_parser = parse_address)]
     pub address: Endpoint,
+
+    /// PEM file with the root of the façade's certificate, for an https:// address; without it, the
+    /// system's roots are trusted
+    #[arg(long, env = "MEETING_CONTROL_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// PEM file with our own certificate, where the façade asks for one
+    #[arg(
+        long,
+        env = "MEETING_CONTROL_CERT",
+        value_name = "FILE",
+        requires = "key"
+    )]
+    pub cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(
+        long,
+        env = "MEETING_CONTROL_KEY",
+        value_name = "FILE",
+        requires = "cert"
+    )]
+    pub key: Option<PathBuf>,
 
     /// Longest time to wait for the answer
     #[arg(long, value_name = "DURATION",
@@ -117,7 +141,7 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
     }
     request.set_timeout(arguments.target.timeout);
 
-    let mut client = MeetingControlClient::new(arguments.target.channel());
+    let mut client = MeetingControlClient::new(arguments.target.channel()?);
     match client.update_started_conf_config(request).await {
         Ok(response) => {
             let changed = SETTINGS
@@ -136,31 +160,56 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
 }
 
 /// Asks for health and prints the answer. Returns whether the façade serves.
-pub async fn health(arguments: &Health) -> bool {
+///
+/// # Errors
+/// [`Misuse`] when a file for TLS cannot be read.
+pub async fn health(arguments: &Health) -> Result<bool, Misuse> {
     let mut request = Request::new(HealthCheckRequest {
         service: arguments.service.clone(),
     });
     request.set_timeout(arguments.target.timeout);
-    let mut client = HealthClient::new(arguments.target.channel());
+    let mut client = HealthClient::new(arguments.target.channel()?);
     match client.check(request).await {
         Ok(response) => {
             let serving = response.get_ref().status();
             report::health(serving);
-            serving == ServingStatus::Serving
+            Ok(serving == ServingStatus::Serving)
         }
         Err(status) => {
             report::failure(&explain(status, &arguments.target.address));
-            false
+            Ok(false)
         }
     }
 }
 
 impl Target {
-    fn channel(&self) -> Channel {
-        self.address
-            .clone()
-            .connect_timeout(self.timeout)
-            .connect_lazy()
+    fn channel(&self) -> Result<Channel, Misuse> {
+        let mut endpoint = self.address.clone().connect_timeout(self.timeout);
+        if endpoint.uri().scheme_str() == Some("https") {
+            endpoint = endpoint
+                .tls_config(self.tls()?)
+                .map_err(|error| Misuse(format!("TLS cannot start: {}", causes(&error))))?;
+        }
+        Ok(endpoint.connect_lazy())
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, Misuse> {
+        let read = |flag: &str, path: &Path| {
+            read_small(path)
+                .map_err(|error| Misuse(format!("{flag}: cannot read {}: {error}", path.display())))
+        };
+        let mut tls = ClientTlsConfig::new();
+        tls = match &self.ca {
+            Some(path) => tls.ca_certificate(Certificate::from_pem(read("--ca", path)?)),
+            None => tls.with_native_roots(),
+        };
+        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
+            tls = tls.identity(Identity::from_pem(
+                read("--cert", cert)?,
+                read("--key", key)?,
+            ));
+        }
+        Ok(tls)
     }
 }
 
@@ -181,8 +230,8 @@ fn parse_address(text: &str) -> Result<Endpoint, String> {
     } else {
         format!("http://{text}")
     };
-    if !url.starts_with("http://") {
-        return Err("the façade is called over http://".to_owned());
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err("the façade is called over http:// or https://".to_owned());
     }
     let endpoint =
         Endpoint::from_shared(url).map_err(|error| format!("not an address: {error}"))?;
@@ -220,7 +269,7 @@ fn read_small(path: &Path) -> std::io::Result<String> {
 
     let mut text = String::new();
     std::fs::File::open(path)?
-        .take(LARGEST_TOKEN_FILE)
+        .take(LARGEST_FILE)
         .read_to_string(&mut text)?;
     Ok(text)
 }

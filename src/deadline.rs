@@ -37,6 +37,17 @@ pub fn parse_limit(text: &str) -> Result<Duration, String> {
     Ok(limit)
 }
 
+/// Reads a pause that a person wrote: like a limit, but it may be zero.
+///
+/// # Errors
+/// A sentence for the person when the unit is missing or the pause is above one day.
+pub fn parse_pause(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(pause) if pause.is_zero() => Ok(pause),
+        _ => parse_limit(text),
+    }
+}
+
 /// Reads the value of a `grpc-timeout` header: one to eight digits and a unit.
 ///
 /// Returns `None` when the value breaks the gRPC specification.
@@ -144,6 +155,15 @@ mod tests {
         ] {
             assert_eq!(parse_limit(text).ok(), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_pause_may_be_zero() {
+        assert_eq!(parse_pause("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_pause("3s"), Ok(Duration::from_secs(3)));
+        assert!(parse_pause("0").is_ok(), "zero needs no unit");
+        assert!(parse_pause("5").is_err());
+        assert!(parse_pause("25h").is_err());
     }
 
     #[tokio::test(start_paused = true)]

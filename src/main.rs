@@ -24,7 +24,12 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
     {
-        Ok(runtime) => runtime.block_on(cli.run()),
+        Ok(runtime) => {
+            let status = runtime.block_on(cli.run());
+            // What is still running has had its time.
+            runtime.shutdown_background();
+            status
+        }
         Err(error) => {
             eprintln!("error: the runtime cannot start: {error}");
             ExitCode::FAILURE

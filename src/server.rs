@@ -1,23 +1,35 @@
-//! The serving side: listener, HTTP/2, the layers around the RPC, health and reflection.
+//! The serving side: the listener, the layers around the RPC, health, reflection, and an orderly end.
 
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::service::{LayerExt as _, Routes};
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::admin::Readiness;
+use crate::call::Peer;
+use crate::deadline::{parse_limit, parse_pause};
 use crate::proto::v1::meeting_control_server::{self, MeetingControlServer};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 
+mod admission;
+mod connection;
+mod greeted;
 mod observe;
+pub mod tls;
 
+use admission::AdmissionLayer;
+use connection::{Age, Phase};
 use observe::ObserveLayer;
+use tls::Tls;
 
 /// Full name of the gRPC service.
 pub const SERVICE: &str = meeting_control_server::SERVICE_NAME;
@@ -26,14 +38,12 @@ pub const METHOD: &str = "UpdateStartedConfConfig";
 
 /// The largest request message; a real one is well under 200 bytes.
 const LARGEST_MESSAGE: usize = 16 * 1024;
+/// The most connections at once; more are closed as they come.
+const MOST_CONNECTIONS: usize = 8192;
+/// The pause after a failure to accept, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The most calls at once on one connection.
-const MOST_STREAMS: u32 = 1024;
-
-/// The largest header list; leaves room for a token that is too long to be told so.
-const LARGEST_HEADERS: u32 = 32 * 1024;
-
-/// Where gRPC is served.
+/// Where gRPC is served, and within which bounds.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Settings {
@@ -55,77 +65,183 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
     )]
     pub max_in_flight: u32,
+
+    /// Time between SIGTERM and closing the door, for load balancers to notice
+    #[arg(long, env = "MEETING_CONTROL_DRAIN_DELAY", value_name = "DURATION",
+          default_value = "5s", value_parser = parse_pause)]
+    pub drain_delay: Duration,
+
+    /// Longest time after that for open calls to end
+    #[arg(long, env = "MEETING_CONTROL_DRAIN_TIMEOUT", value_name = "DURATION",
+          default_value = "20s", value_parser = parse_pause)]
+    pub drain_timeout: Duration,
+
+    /// Age at which a client is asked to connect anew, ±10 %, so that calls spread over replicas
+    #[arg(long, env = "MEETING_CONTROL_MAX_CONNECTION_AGE", value_name = "DURATION",
+          default_value = "30m", value_parser = parse_limit)]
+    pub max_connection_age: Duration,
+
+    /// Longest time after that for the connection's open calls to end
+    #[arg(long, env = "MEETING_CONTROL_MAX_CONNECTION_AGE_GRACE", value_name = "DURATION",
+          default_value = "30s", value_parser = parse_pause)]
+    pub max_connection_age_grace: Duration,
 }
 
-/// How long a call may take, and how many may be under way at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Longest time for a call.
-    pub timeout: Duration,
-    /// Most calls at once, over all connections.
-    pub max_in_flight: usize,
-}
-
-/// The server could not start, or could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The descriptor set that reflection serves is broken: a bug in the build.
-    #[error("reflection cannot start: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-    /// The listener failed.
-    #[error("serving gRPC failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
-}
-
-/// Serves gRPC on `listener` until `shutdown` resolves and every open call has its answer.
-///
-/// # Errors
-/// [`ServeError`] when serving cannot start or go on.
-pub async fn serve(
-    listener: TcpListener,
-    service: Service,
-    limits: Limits,
-    metrics: &Metrics,
+/// The gRPC server, ready to serve.
+#[derive(Debug)]
+pub struct Server {
+    routes: Routes,
+    health: HealthReporter,
     readiness: Readiness,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<MeetingControlServer<Service>>().await;
-    readiness.set(true);
+    tls: Option<Tls>,
+    settings: Settings,
+}
 
-    // Outermost first. Only our own service is observed and limited; health and reflection never are.
-    let meeting_control = ServiceBuilder::new()
-        // The record of the call, the answer to a panic, to a late request and to a caller gone.
-        .layer(ObserveLayer::new(limits.timeout, metrics.calls.clone()))
-        // Refuses at once what the limit inside would keep waiting.
-        .load_shed()
-        // One limit for all connections.
-        .layer(GlobalConcurrencyLimitLayer::new(limits.max_in_flight))
-        .named_layer(MeetingControlServer::new(service).max_decoding_message_size(LARGEST_MESSAGE));
-    let routes = Routes::new(meeting_control)
-        .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
+impl Server {
+    /// Puts the layers around `service`; `timeout` is the longest time for a call.
+    ///
+    /// # Errors
+    /// When the descriptor set that reflection serves is broken: a bug in the build.
+    pub fn new(
+        service: Service,
+        settings: Settings,
+        tls: Option<Tls>,
+        timeout: Duration,
+        metrics: &Metrics,
+        readiness: Readiness,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        // Outermost first. Only our own service is observed and limited; health and reflection never are.
+        let meeting_control = ServiceBuilder::new()
+            // The record of the call, the answer to a panic, to a late request and to a caller gone.
+            .layer(ObserveLayer::new(timeout, metrics.calls.clone()))
+            // Before anything is spent on a peer that may not call.
+            .layer(AdmissionLayer)
+            // Refuses at once what the limit inside would keep waiting.
+            .load_shed()
+            // One limit for all connections.
+            .layer(GlobalConcurrencyLimitLayer::new(
+                settings.max_in_flight as usize,
+            ))
+            .named_layer(
+                MeetingControlServer::new(service).max_decoding_message_size(LARGEST_MESSAGE),
+            );
+        let routes = Routes::new(meeting_control)
+            .add_service(AdmissionLayer.named_layer(health_service))
+            .add_service(AdmissionLayer.named_layer(reflection().build_v1()?))
+            .add_service(AdmissionLayer.named_layer(reflection().build_v1alpha()?))
+            .prepare();
+        Ok(Self {
+            routes,
+            health,
+            readiness,
+            tls,
+            settings,
+        })
+    }
 
-    Server::builder()
-        .max_concurrent_streams(Some(MOST_STREAMS))
-        .http2_max_header_list_size(Some(LARGEST_HEADERS))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async {
+    /// Serves gRPC on `listener` until `shutdown` resolves, then ends in order: health down, a pause
+    /// for load balancers, GOAWAY, and an end to open calls within the drain time-out.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let (phase, watching) = watch::channel(Phase::Serving);
+        let watching_files = self.tls.clone().map(|tls| tokio::spawn(tls.watch()));
+        self.set_ready(true).await;
+        tokio::select! {
+            () = self.accept(&listener, &watching) => {}
+            () = async {
                 shutdown.await;
-                readiness.set(false);
-                health
-                    .set_not_serving::<MeetingControlServer<Service>>()
-                    .await;
-                health
-                    .set_service_status("", tonic_health::ServingStatus::NotServing)
-                    .await;
-            },
-        )
-        .await?;
-    Ok(())
+                tracing::info!("draining: not ready any more");
+                self.set_ready(false).await;
+                sleep(self.settings.drain_delay).await;
+            } => {}
+        }
+        drop(listener);
+        drop(watching);
+        let patience = self.settings.drain_timeout;
+        let until = Instant::now() + patience;
+        // An error means that no connection is left.
+        let _ = phase.send(Phase::Draining { until });
+        tracing::info!("draining: no new calls");
+        // Each connection ends by itself at that moment; the rest is for the last to be swept up.
+        let swept = timeout(patience + ACCEPT_PAUSE, phase.closed()).await;
+        if let Some(task) = watching_files {
+            task.abort();
+        }
+        match swept {
+            Ok(()) => tracing::info!("drained"),
+            Err(_) => tracing::warn!("drained, with connections left open"),
+        }
+    }
+
+    async fn set_ready(&self, ready: bool) {
+        self.readiness.set(ready);
+        let status = if ready {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        for name in ["", SERVICE] {
+            self.health.set_service_status(name, status).await;
+        }
+    }
+
+    async fn accept(&self, listener: &TcpListener, phase: &watch::Receiver<Phase>) {
+        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        loop {
+            let (stream, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(cause = %error, "a connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => self.spawn(stream, address, place, phase.clone()),
+                Err(_) => tracing::debug!("a connection is closed: too many are open"),
+            }
+        }
+    }
+
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+        phase: watch::Receiver<Phase>,
+    ) {
+        let routes = self.routes.clone();
+        let tls = self.tls.clone();
+        let age = Age {
+            most: self.settings.max_connection_age,
+            grace: self.settings.max_connection_age_grace,
+        };
+        tokio::spawn(async move {
+            let _place = place;
+            // Small answers must not wait for each other; without it, they are just slower.
+            let _ = stream.set_nodelay(true);
+            let Some(tls) = tls else {
+                return connection::serve(stream, Peer::anonymous(), routes, age, phase).await;
+            };
+            match tls.accept(stream).await {
+                Ok((stream, peer)) => {
+                    if !peer.may_call() {
+                        tracing::warn!(
+                            peer = peer.identity(),
+                            %address,
+                            "a client's certificate has no name that --tls-client-allow lists",
+                        );
+                    }
+                    connection::serve(stream, peer, routes, age, phase).await;
+                }
+                Err(error) => refused_handshake(address, &error),
+            }
+        });
+    }
+}
+
+fn refused_handshake(address: SocketAddr, error: &io::Error) {
+    tracing::warn!(%address, cause = %error, "a TLS handshake failed");
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

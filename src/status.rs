@@ -103,6 +103,16 @@ pub fn late(call: &Call) -> Status {
     Verdict::ours(Code::DeadlineExceeded, "REQUEST_INCOMPLETE", message).close(call)
 }
 
+/// The peer's certificate has no name that may call; `call` is there where calls are recorded.
+pub fn not_admitted(call: Option<&Call>) -> Status {
+    let message = "The name in the client certificate is not allowed to call here.".to_owned();
+    let verdict = Verdict::ours(Code::PermissionDenied, "CLIENT_NOT_ALLOWED", message);
+    match call {
+        Some(call) => verdict.close(call),
+        None => Status::permission_denied(verdict.message),
+    }
+}
+
 /// Too many calls are under way here.
 pub fn overloaded(call: &Call) -> Status {
     let message = "Too many calls are under way; nothing was sent. Try again shortly.".to_owned();
@@ -143,6 +153,12 @@ pub fn unanswered() -> Status {
 pub fn cancelled(call: &Call) {
     let message = "The caller went away before the answer.".to_owned();
     Verdict::ours(Code::Cancelled, "CALLER_GONE", message).close(call);
+}
+
+/// We closed the connection before the answer; the caller sees that as UNAVAILABLE, and the log says it.
+pub fn cut_off(call: &Call) {
+    let message = "The call was cut off: its time to finish after GOAWAY was over.".to_owned();
+    Verdict::ours(Code::Unavailable, "SHUTTING_DOWN", message).close(call);
 }
 
 /// The name of a code in the gRPC specification, such as `FAILED_PRECONDITION`.

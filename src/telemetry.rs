@@ -12,6 +12,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 pub mod metrics;
+mod page;
+mod process;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]

@@ -68,9 +68,15 @@ fn a_bad_setting_is_named_in_the_message() {
             "--lock-sharing",
         ),
         (
-            "meeting-control update --conference-id 1 --address https://x",
+            "meeting-control update --conference-id 1 --address ftp://x",
             "--address",
         ),
+        ("meeting-control update --conference-id 1 --cert x", "--key"),
+        (
+            "meeting-control serve --tls-client-allow a*b",
+            "--tls-client-allow",
+        ),
+        ("meeting-control serve --drain-delay 5", "--drain-delay"),
         (
             "meeting-control update --lock-sharing locked",
             "--conference-id",

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use tower::load_shed::error::Overloaded;
 use tower::{BoxError, Layer, Service};
 
-use crate::call::{self, Call};
+use crate::call::{self, Call, Peer};
 use crate::deadline::{self, Deadline};
 use crate::status;
 use crate::telemetry::metrics::Calls;
@@ -83,7 +83,9 @@ where
             .get(GRPC_TIMEOUT)
             .and_then(deadline::parse_grpc_timeout);
         let deadline = Deadline::start(caller_limit, self.limit);
-        let call = Arc::new(Call::arrive(request.headers(), deadline));
+        let peer = request.extensions().get::<Peer>();
+        let peer = peer.cloned().unwrap_or_else(Peer::anonymous);
+        let call = Arc::new(Call::arrive(request.headers(), deadline, peer));
         request.extensions_mut().insert(Arc::clone(&call));
         self.metrics.start();
         Observed {
@@ -170,7 +172,13 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.ended {
+            return;
+        }
+        if self.call.peer.is_cut_off() {
+            status::cut_off(&self.call);
+            self.end(Code::Unavailable);
+        } else {
             status::cancelled(&self.call);
             self.end(Code::Cancelled);
         }

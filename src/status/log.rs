@@ -23,6 +23,7 @@ macro_rules! line {
             request_id = call.request_id(),
             trace_id = call.trace_id(),
             conference_id = call.conference_id(),
+            peer = call.peer.identity(),
             grpc_code = code_name(verdict.code),
             reason = verdict.reason,
             domain = verdict.domain,

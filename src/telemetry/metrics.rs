@@ -13,6 +13,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
+use super::page;
+use super::process::Process;
+
 /// Suits answers between 1 ms and 10 s.
 const SECONDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -127,6 +130,7 @@ impl Metrics {
             "The version that is running; always 1",
             build,
         );
+        registry.register_collector(Box::new(Process));
         Self {
             registry,
             calls,
@@ -134,12 +138,12 @@ impl Metrics {
         }
     }
 
-    /// Everything in the text format of Prometheus (OpenMetrics).
+    /// Everything in Prometheus's text format, version 0.0.4.
     pub fn encode(&self) -> String {
         let mut page = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut page, &self.registry);
-        page
+        page::from_open_metrics(&page)
     }
 }
 
@@ -153,6 +157,12 @@ impl Calls {
             ("grpc_type", "unary"),
         ];
         let labels = rpc.map(|(name, value)| (name.into(), value.into()));
+        let shed = Counter::default();
+        registry.register(
+            "meeting_control_shed",
+            "Calls refused because too many were under way",
+            shed.clone(),
+        );
         let registry = registry.sub_registry_with_labels(labels.into_iter());
 
         let started = Counter::default();
@@ -174,12 +184,6 @@ impl Calls {
             "grpc_server_in_flight",
             "Calls under way",
             in_flight.clone(),
-        );
-        let shed = Counter::default();
-        registry.register(
-            "meeting_control_shed",
-            "Calls refused because too many were under way",
-            shed.clone(),
         );
         Self {
             started,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use meeting_control::call::Call;
+use meeting_control::call::{Call, Peer};
 use meeting_control::command::UpdateCommand;
 use meeting_control::deadline::Deadline;
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
@@ -96,7 +96,8 @@ fn headers(random: &mut fastrand::Rng, names: &[&'static str]) -> HeaderMap {
 }
 
 fn call(metadata: &HeaderMap) -> Call {
-    Call::arrive(metadata, Deadline::start(None, Duration::from_secs(1)))
+    let deadline = Deadline::start(None, Duration::from_secs(1));
+    Call::arrive(metadata, deadline, Peer::anonymous())
 }
 
 #[test]

@@ -7,17 +7,20 @@ use std::time::Duration;
 use meeting_control::admin::Readiness;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
-use meeting_control::server::{self, Limits};
+use meeting_control::server::tls::{self as server_tls, Tls};
+use meeting_control::server::{self, Server};
 use meeting_control::service::Service;
 use meeting_control::telemetry::metrics::Metrics;
 use meeting_control::upstream::{self, Upstream};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+pub mod pki;
 pub mod script;
 pub mod tls;
 
@@ -33,13 +36,15 @@ pub const MEETING: &str = meeting_control::sandbox::MEETING;
 pub struct Facade {
     pub address: String,
     pub metrics: Arc<Metrics>,
+    stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
 /// Settings that a test may want to change; the defaults are those of `serve`.
 pub struct Settings {
     pub timeout: Duration,
-    pub max_in_flight: usize,
+    pub server: server::Settings,
+    pub tls: server_tls::Settings,
     pub upstream: upstream::Settings,
 }
 
@@ -47,7 +52,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
-            max_in_flight: 2048,
+            server: server::Settings {
+                listen: "127.0.0.1:0".parse().unwrap(),
+                max_in_flight: 2048,
+                drain_delay: Duration::ZERO,
+                drain_timeout: Duration::from_secs(20),
+                max_connection_age: Duration::from_secs(30 * 60),
+                max_connection_age_grace: Duration::from_secs(30),
+            },
+            tls: server_tls::Settings::default(),
             upstream: upstream::Settings {
                 upstream_ca: None,
                 allow_plaintext_upstream: false,
@@ -71,21 +84,23 @@ impl Facade {
         let upstream = Upstream::new(&base, &settings.upstream, &metrics.upstream).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let limits = Limits {
-            timeout: settings.timeout,
-            max_in_flight: settings.max_in_flight,
-        };
-        let counting = Arc::clone(&metrics);
-        let task = tokio::spawn(async move {
-            let never = std::future::pending();
-            let (service, readiness) = (Service::new(upstream), Readiness::default());
-            server::serve(listener, service, limits, &counting, readiness, never)
-                .await
-                .unwrap();
-        });
+        let server = Server::new(
+            Service::new(upstream),
+            settings.server,
+            Tls::load(&settings.tls).unwrap(),
+            settings.timeout,
+            &metrics,
+            Readiness::default(),
+        );
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.unwrap().serve(listener, async {
+            // A façade that is dropped ends like one that is told to stop.
+            let _ = stopped.await;
+        }));
         Self {
             address,
             metrics,
+            stop: Some(stop),
             task,
         }
     }
@@ -107,6 +122,12 @@ impl Facade {
         timeout(PATIENCE, client.update_started_conf_config(request))
             .await
             .expect("the façade answers in time")
+    }
+
+    /// Asks the façade to stop, and returns the task that ends when it has.
+    pub fn stop(&mut self) -> JoinHandle<()> {
+        drop(self.stop.take());
+        std::mem::replace(&mut self.task, tokio::spawn(async {}))
     }
 
     /// The value of a metric, by its name and labels as they stand on the page.

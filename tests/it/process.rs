@@ -372,11 +372,12 @@ fn the_admin_port_says_alive_ready_and_what_was_counted() {
     );
     assert!(get("/env").starts_with("HTTP/1.1 404"));
     let metrics = get("/metrics");
+    assert!(metrics.contains("text/plain; version=0.0.4"), "{metrics}");
+    assert!(metrics.contains("grpc_code=\"OK\"} 1\n"), "{metrics}");
     assert!(
-        metrics.contains("application/openmetrics-text"),
+        metrics.contains("\nprocess_resident_memory_bytes "),
         "{metrics}"
     );
-    assert!(metrics.contains("grpc_code=\"OK\"} 1\n"), "{metrics}");
     assert!(!metrics.contains(TOKEN));
 }
 

@@ -6,7 +6,7 @@ use tower::service_fn;
 use tower::util::ServiceFn;
 
 use super::*;
-use crate::call::Call;
+use crate::call::{Call, Peer};
 use crate::upstream::wire::Content;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn put(limit: Duration) -> Put {
     let deadline = Deadline::start(None, limit);
     Put {
-        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline)),
+        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous())),
         content: Arc::new(Content {
             url: "https://h/".parse().unwrap(),
             headers: HeaderMap::new(),

@@ -7,7 +7,7 @@ use tower::service_fn;
 use tower::util::ServiceFn;
 
 use super::*;
-use crate::call::Call;
+use crate::call::{Call, Peer};
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::error::Refusal;
@@ -18,7 +18,7 @@ type Answer = Result<Accepted, UpstreamError>;
 fn put() -> Put {
     let deadline = Deadline::start(None, Duration::from_secs(60));
     Put {
-        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline)),
+        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous())),
         content: Arc::new(Content {
             url: "https://h/".parse().unwrap(),
             headers: HeaderMap::new(),

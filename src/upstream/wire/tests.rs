@@ -22,7 +22,7 @@ fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Content {
     })
     .collect();
     let deadline = Deadline::start(None, Duration::from_secs(1));
-    let call = Arc::new(Call::arrive(&metadata, deadline));
+    let call = Arc::new(Call::arrive(&metadata, deadline, call::Peer::anonymous()));
     let command = UpdateCommand::read(&metadata, request).unwrap();
     let endpoint = base.parse::<BaseUrl>().unwrap().endpoint();
     Arc::into_inner(Put::new(&endpoint, &call, &command).content).unwrap()

@@ -1,0 +1,139 @@
+//! One client's connection, from its first byte to its last: HTTP/2 with bounds on everything, GOAWAY
+//! in two steps when it is old or the process drains, and an end to every wait.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service as _;
+
+use super::greeted::Greeted;
+use crate::call::Peer;
+
+/// The most calls at once on one connection.
+const MOST_STREAMS: u32 = 1024;
+/// The largest header list; leaves room for a token that is too long to be told so.
+const LARGEST_HEADERS: u32 = 32 * 1024;
+/// What a client may send ahead on one stream: more than the largest message.
+const STREAM_WINDOW: u32 = 32 * 1024;
+/// What a client may send ahead on all its streams.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Answers that wait to be sent on one stream.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Streams that a client has reset and that are not yet swept up; more, and the client is flooding.
+const MOST_RESET_STREAMS: usize = 64;
+/// Resets of ours for protocol errors of a client's; more, and the client is flooding.
+const MOST_LOCAL_RESETS: usize = 256;
+/// How often a silent connection is asked whether it is still there, …
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// … and how long it may take to say so.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take over its first frame.
+pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(10);
+
+/// What connections are to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Phase {
+    /// Serve.
+    Serving,
+    /// Finish the calls under way, until then at most.
+    Draining { until: Instant },
+}
+
+/// How old a connection grows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age {
+    /// After so long, ±10 %, the client is asked to make a new connection, …
+    pub(super) most: Duration,
+    /// … and after so much more, the calls that are still open are cut off.
+    pub(super) grace: Duration,
+}
+
+/// Serves `routes` over `stream` until the client is gone, the connection is too old, or `phase` says
+/// to drain.
+pub(super) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Peer,
+    routes: Routes,
+    age: Age,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let (stream, greeting) = Greeted::new(stream);
+    let of_calls = peer.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(of_calls.clone());
+        let mut routes = routes.clone();
+        async move {
+            let Ok(response) = routes.call(request.map(Body::new)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
+
+    let until = tokio::select! {
+        // An error is the client's own: it is gone, or does not speak HTTP/2.
+        _ended = connection.as_mut() => return,
+        () = greeting.missed(GREETING_LIMIT) => {
+            tracing::debug!("a connection is closed: no HTTP/2 in time");
+            return;
+        }
+        () = sleep(jittered(age.most)) => Instant::now() + age.grace,
+        until = draining(&mut phase) => until,
+    };
+    // The first GOAWAY still lets in what is on its way; the second, a round trip later, is final.
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ended = connection.as_mut() => {}
+        () = sleep_until(until) => peer.cut_off(),
+        // Draining may end sooner than the grace of an old connection.
+        until = draining(&mut phase) => tokio::select! {
+            _ended = connection.as_mut() => {}
+            () = sleep_until(until) => peer.cut_off(),
+        },
+    }
+}
+
+fn builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(LARGEST_HEADERS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(MOST_RESET_STREAMS)
+        .max_local_error_reset_streams(MOST_LOCAL_RESETS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .auto_date_header(false);
+    builder
+}
+
+/// Resolves when the process drains, with the moment by which it is done.
+async fn draining(phase: &mut watch::Receiver<Phase>) -> Instant {
+    loop {
+        if let Phase::Draining { until } = *phase.borrow_and_update() {
+            return until;
+        }
+        if phase.changed().await.is_err() {
+            // Nobody is left to say so: the server is gone.
+            return Instant::now();
+        }
+    }
+}
+
+/// `age` ±10 %, so that connections made together do not end together.
+fn jittered(age: Duration) -> Duration {
+    age.mul_f64(0.9 + 0.2 * fastrand::f64())
+}

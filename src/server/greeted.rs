@@ -1,0 +1,126 @@
+//! Notices whether a client has sent its first frame, so that one who never does can be shown out.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// HTTP/2's preface, and the head of the settings frame that must follow.
+const GREETING: usize = 24 + 9;
+
+/// A stream that counts what comes in, until the greeting is complete.
+#[derive(Debug)]
+pub(super) struct Greeted<S> {
+    stream: S,
+    received: Arc<AtomicUsize>,
+    complete: bool,
+}
+
+/// What has come in so far.
+#[derive(Debug)]
+pub(super) struct Greeting(Arc<AtomicUsize>);
+
+impl<S> Greeted<S> {
+    pub(super) fn new(stream: S) -> (Self, Greeting) {
+        let received = Arc::new(AtomicUsize::new(0));
+        let greeting = Greeting(Arc::clone(&received));
+        let stream = Self {
+            stream,
+            received,
+            complete: false,
+        };
+        (stream, greeting)
+    }
+}
+
+impl Greeting {
+    /// Resolves after `limit` if the greeting is not complete by then, else never.
+    pub(super) async fn missed(self, limit: Duration) {
+        tokio::time::sleep(limit).await;
+        if self.0.load(Ordering::Relaxed) >= GREETING {
+            std::future::pending().await
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if !self.complete {
+            let more = buffer.filled().len() - before;
+            let received = self.received.fetch_add(more, Ordering::Relaxed) + more;
+            self.complete = received >= GREETING;
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    async fn is_missed(sent: usize) -> bool {
+        let (mut client, server) = duplex(1024);
+        let (mut server, greeting) = Greeted::new(server);
+        client.write_all(&vec![b'x'; sent]).await.unwrap();
+        let mut buffer = vec![0; sent];
+        server.read_exact(&mut buffer).await.unwrap();
+        timeout(2 * LIMIT, greeting.missed(LIMIT)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_missed_until_its_greeting_is_complete() {
+        for (sent, missed) in [
+            (0, true),
+            (GREETING - 1, true),
+            (GREETING, false),
+            (GREETING + 500, false),
+        ] {
+            assert_eq!(is_missed(sent).await, missed, "{sent} bytes");
+        }
+    }
+}

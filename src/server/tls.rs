@@ -1,0 +1,369 @@
+//! TLS towards callers: certificate, key and client roots, read anew when their files change.
+//!
+//! A broken new file keeps what is in use and says so; no connection is dropped for a new one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::admission::{self, NamePattern};
+use crate::call::Peer;
+
+/// How often the files are looked at.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How callers are to come in.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
+pub struct Settings {
+    /// PEM file with the certificate chain to serve gRPC over TLS; read anew when it changes
+    #[arg(long, env = "MEETING_CONTROL_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(long, env = "MEETING_CONTROL_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// PEM file with the roots of client certificates; every caller then needs one (mTLS)
+    #[arg(long, env = "MEETING_CONTROL_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Names that a client certificate may have, DNS or URI such as
+    /// spiffe://cluster.local/ns/*/sa/caller, where * stands for one label or path part; others get
+    /// PERMISSION_DENIED. Separate several with commas
+    #[arg(
+        long,
+        env = "MEETING_CONTROL_TLS_CLIENT_ALLOW",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub tls_client_allow: Vec<NamePattern>,
+}
+
+/// The settings for TLS cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// One of the two files is missing from the settings.
+    #[error("--tls-cert and --tls-key belong together; give both or neither")]
+    HalfAPair,
+    /// Client certificates need TLS.
+    #[error("--tls-client-ca needs --tls-cert and --tls-key")]
+    RootsWithoutTls,
+    /// Names can only be checked on certificates.
+    #[error("--tls-client-allow needs --tls-client-ca")]
+    NamesWithoutRoots,
+    /// A file cannot be read, or holds nothing of its kind.
+    #[error("{flag}: {path} cannot be used: {source}", path = path.display())]
+    File {
+        /// The flag that names the file.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// The certificate and the key cannot be used together.
+    #[error("--tls-cert and --tls-key cannot be used: {0}")]
+    Certificate(#[source] rustls::Error),
+    /// No client certificate could be checked with these roots.
+    #[error("--tls-client-ca cannot be used: {0}")]
+    Roots(String),
+}
+
+/// The files of a TLS server, and what was made of them last. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    files: Arc<Files>,
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+    allow: Arc<[NamePattern]>,
+}
+
+#[derive(Debug)]
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Reads the files that the settings name; `None` when they name none.
+    ///
+    /// # Errors
+    /// [`TlsError`] when the settings contradict each other or a file cannot be used.
+    pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
+        if !settings.tls_client_allow.is_empty() && settings.tls_client_ca.is_none() {
+            return Err(TlsError::NamesWithoutRoots);
+        }
+        let (cert, key) = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => (cert.clone(), key.clone()),
+            (None, None) if settings.tls_client_ca.is_some() => {
+                return Err(TlsError::RootsWithoutTls);
+            }
+            (None, None) => return Ok(None),
+            _ => return Err(TlsError::HalfAPair),
+        };
+        let files = Files {
+            cert,
+            key,
+            client_ca: settings.tls_client_ca.clone(),
+        };
+        let config = Arc::new(files.config()?);
+        Ok(Some(Self {
+            files: Arc::new(files),
+            config: Arc::new(RwLock::new(config)),
+            allow: settings.tls_client_allow.clone().into(),
+        }))
+    }
+
+    /// Shakes hands with a client, and says who it is.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
+        let config = {
+            // A configuration is replaced whole, so it is usable even after a panic.
+            let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&config)
+        };
+        let stream = timeout(HANDSHAKE_LIMIT, TlsAcceptor::from(config).accept(stream))
+            .await
+            .map_err(|_| {
+                io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")
+            })??;
+        let certificate = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(<[_]>::first);
+        let peer = match certificate {
+            Some(certificate) => admission::peer(certificate, &self.allow),
+            None => Peer::anonymous(),
+        };
+        Ok((stream, peer))
+    }
+
+    /// Looks at the files now and then, until the future is dropped.
+    pub(super) async fn watch(self) {
+        let mut last = self.files.fingerprint();
+        loop {
+            sleep(RELOAD_INTERVAL).await;
+            let now = self.files.fingerprint();
+            if now == last {
+                continue;
+            }
+            last = now;
+            match self.files.config() {
+                Ok(config) => {
+                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    tracing::info!("the new TLS files are in use");
+                }
+                Err(error) => tracing::error!(
+                    cause = %error,
+                    "the new TLS files cannot be used; the old ones are kept",
+                ),
+            }
+        }
+    }
+}
+
+impl Files {
+    fn config(&self) -> Result<ServerConfig, TlsError> {
+        let chain = certificates("--tls-cert", &self.cert)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| file("--tls-key", &self.key, error))?;
+        let builder = ServerConfig::builder();
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for root in certificates("--tls-client-ca", path)? {
+                    roots
+                        .add(root)
+                        .map_err(|error| TlsError::Roots(error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
+                    .build()
+                    .map_err(|error| TlsError::Roots(error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Certificate)?;
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
+    }
+
+    /// What the files hold now; unreadable is a content of its own.
+    fn fingerprint(&self) -> Vec<Option<Vec<u8>>> {
+        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|path| std::fs::read(path).ok())
+            .collect()
+    }
+}
+
+fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file(flag, path, error))?;
+    if certificates.is_empty() {
+        return Err(file(flag, path, pem::Error::NoItemsFound));
+    }
+    Ok(certificates)
+}
+
+fn file(flag: &'static str, path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File {
+        flag,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::CertifiedKey;
+
+    use super::*;
+
+    fn write(folder: &Path) {
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.join("cert"), cert.pem()).unwrap();
+        std::fs::write(folder.join("key"), signing_key.serialize_pem()).unwrap();
+    }
+
+    fn settings(folder: &Path) -> Settings {
+        Settings {
+            tls_cert: Some(folder.join("cert")),
+            tls_key: Some(folder.join("key")),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path());
+        let whole = settings(folder.path());
+        let root = Some(folder.path().join("cert"));
+        let nowhere = Some(folder.path().join("nowhere"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "").unwrap();
+        for (settings, named) in [
+            (
+                Settings {
+                    tls_key: None,
+                    ..whole.clone()
+                },
+                "--tls-cert and --tls-key",
+            ),
+            (
+                Settings {
+                    tls_cert: None,
+                    ..whole.clone()
+                },
+                "--tls-cert and --tls-key",
+            ),
+            (
+                Settings {
+                    tls_cert: nowhere,
+                    ..whole.clone()
+                },
+                "--tls-cert",
+            ),
+            (
+                Settings {
+                    tls_cert: Some(empty.clone()),
+                    ..whole.clone()
+                },
+                "--tls-cert",
+            ),
+            (
+                Settings {
+                    tls_key: root.clone(),
+                    ..whole.clone()
+                },
+                "--tls-key",
+            ),
+            (
+                Settings {
+                    tls_client_ca: Some(empty),
+                    ..whole.clone()
+                },
+                "--tls-client-ca",
+            ),
+            (
+                Settings {
+                    tls_client_ca: root,
+                    ..Settings::default()
+                },
+                "--tls-client-ca",
+            ),
+            (
+                Settings {
+                    tls_client_allow: vec!["a.b".parse().unwrap()],
+                    ..whole
+                },
+                "--tls-client-allow",
+            ),
+        ] {
+            let error = Tls::load(&settings).unwrap_err().to_string();
+            assert!(error.contains(named), "{named}: {error}");
+        }
+        assert!(Tls::load(&Settings::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
+        crate::upstream::use_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path());
+        let tls = Tls::load(&settings(folder.path())).unwrap().unwrap();
+        let in_use = || Arc::clone(&tls.config.read().unwrap());
+        let first = in_use();
+        let lines = crate::telemetry::tests::capture(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let watching = tls.clone().watch();
+                let changes = async {
+                    sleep(RELOAD_INTERVAL / 2).await;
+                    std::fs::write(folder.path().join("cert"), "broken").unwrap();
+                    sleep(3 * RELOAD_INTERVAL).await;
+                    assert!(Arc::ptr_eq(&first, &in_use()), "the old one is kept");
+                    write(folder.path());
+                    sleep(2 * RELOAD_INTERVAL).await;
+                };
+                tokio::select! {
+                    () = watching => {}
+                    () = changes => {}
+                }
+            });
+        });
+        assert!(
+            !Arc::ptr_eq(&first, &in_use()),
+            "the repaired one is in use"
+        );
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].contains("the old ones are kept"), "{lines:?}");
+        assert!(lines[1].contains("in use"), "{lines:?}");
+    }
+}

@@ -1,0 +1,225 @@
+//! Connections end in two steps, the process in order, and no call is lost on the way.
+
+use std::time::Duration;
+
+use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
+
+const SETTINGS_FRAME: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const ACK: u8 = 1;
+
+/// HTTP/2 by hand, to see the frames as they are.
+struct RawClient(TcpStream);
+
+impl RawClient {
+    async fn connect(facade: &Facade) -> Self {
+        let address = facade.address.strip_prefix("http://").unwrap();
+        let mut client = Self(TcpStream::connect(address).await.unwrap());
+        client
+            .0
+            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .await
+            .unwrap();
+        client.send(SETTINGS_FRAME, 0, 0, &[]).await.unwrap();
+        client
+    }
+
+    async fn send(&mut self, kind: u8, flags: u8, stream: u32, body: &[u8]) -> std::io::Result<()> {
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(body);
+        self.0.write_all(&frame).await
+    }
+
+    /// The next frame: kind, flags and body; `None` at the end of the connection.
+    async fn receive(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut body = vec![0; length as usize];
+        self.0.read_exact(&mut body).await.ok()?;
+        Some((head[3], head[4], body))
+    }
+}
+
+fn last_stream(goaway: &[u8]) -> u32 {
+    u32::from_be_bytes(goaway[..4].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn an_old_connection_is_ended_by_two_goaways() {
+    let upstream = Script::start([Step::ok()]).await;
+    let mut settings = Settings::default();
+    settings.server.max_connection_age = Duration::from_millis(100);
+    let facade = Facade::with(&upstream.base, settings).await;
+    let mut client = RawClient::connect(&facade).await;
+    let conversation = async {
+        let mut goaways = Vec::new();
+        while let Some((kind, flags, body)) = client.receive().await {
+            match kind {
+                GOAWAY => goaways.push(last_stream(&body)),
+                // The second waits for this answer: all that was sent before it has then arrived.
+                PING if flags & ACK == 0 => {
+                    assert_eq!(goaways.len(), 1, "the ping follows the first GOAWAY");
+                    client.send(PING, ACK, 0, &body).await.unwrap();
+                }
+                _ => {}
+            }
+        }
+        goaways
+    };
+    let goaways = timeout(PATIENCE, conversation).await.unwrap();
+    assert_eq!(goaways, [(1 << 31) - 1, 0]);
+}
+
+#[tokio::test]
+async fn a_client_that_ignores_goaway_is_cut_off_after_the_grace() {
+    let upstream = Script::start([Step::Hang]).await;
+    let mut settings = Settings::default();
+    settings.server.max_connection_age = Duration::from_millis(50);
+    settings.server.max_connection_age_grace = Duration::from_millis(100);
+    let facade = Facade::with(&upstream.base, settings).await;
+    // The call hangs, so the connection cannot end by itself.
+    facade.lock(MEETING).await.unwrap_err();
+    eventually("the call is cut off", || {
+        handled(&facade, "Unavailable") == 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_are_replaced_under_load_without_a_failed_call() {
+    let upstream = Script::start([Step::ok()]).await;
+    let mut settings = Settings::default();
+    settings.server.max_connection_age = Duration::from_millis(100);
+    let facade = Facade::with(&upstream.base, settings).await;
+    let client = MeetingControlClient::new(facade.channel().await);
+    let until = Instant::now() + Duration::from_secs(1);
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let mut client = client.clone();
+        callers.spawn(async move {
+            let mut calls = 0;
+            while Instant::now() < until {
+                client
+                    .update_started_conf_config(lock(MEETING))
+                    .await
+                    .unwrap();
+                calls += 1;
+            }
+            calls
+        });
+    }
+    let calls: i32 = callers.join_all().await.into_iter().sum();
+    assert!(calls > 50, "{calls}");
+}
+
+#[tokio::test]
+async fn draining_lowers_health_first_finishes_open_calls_and_then_ends() {
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
+    let upstream =
+        Script::start([Step::Late(Duration::from_millis(600), answer), Step::ok()]).await;
+    let mut settings = Settings::default();
+    settings.server.drain_delay = Duration::from_millis(300);
+    let mut facade = Facade::with(&upstream.base, settings).await;
+    let channel = facade.channel().await;
+    let mut client = MeetingControlClient::new(channel.clone());
+    let open = tokio::spawn(async move { client.update_started_conf_config(lock(MEETING)).await });
+    eventually("the call is under way", || upstream.requests().len() == 1).await;
+
+    let ended = facade.stop();
+    let mut health = HealthClient::new(channel.clone());
+    for service in ["", "meeting.control.v1.MeetingControl"] {
+        let waiting = async {
+            loop {
+                let request = HealthCheckRequest {
+                    service: service.to_owned(),
+                };
+                let answer = health.check(request).await.unwrap();
+                if answer.get_ref().status().as_str_name() == "NOT_SERVING" {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, waiting).await.unwrap();
+    }
+    assert!(!ended.is_finished());
+    // The door is still open: not every load balancer has noticed yet.
+    let mut late = MeetingControlClient::new(channel);
+    late.update_started_conf_config(lock(MEETING))
+        .await
+        .unwrap();
+
+    open.await.unwrap().expect("an open call gets its answer");
+    timeout(PATIENCE, ended).await.unwrap().unwrap();
+    let address = facade.address.strip_prefix("http://").unwrap();
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "nobody listens any more"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_drain_is_cut_off_and_recorded_so() {
+    let upstream = Script::start([Step::Hang]).await;
+    let mut settings = Settings::default();
+    settings.server.drain_timeout = Duration::from_millis(200);
+    let mut facade = Facade::with(&upstream.base, settings).await;
+    let mut client = MeetingControlClient::new(facade.channel().await);
+    let open = tokio::spawn(async move { client.update_started_conf_config(lock(MEETING)).await });
+    eventually("the call is under way", || upstream.requests().len() == 1).await;
+    timeout(PATIENCE, facade.stop()).await.unwrap().unwrap();
+    open.await.unwrap().unwrap_err();
+    eventually("it is recorded", || handled(&facade, "Unavailable") == 1.0).await;
+    assert_eq!(handled(&facade, "Canceled"), 0.0);
+    eventually("the upstream is let go", || upstream.abandoned() == 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_resets_its_calls_as_fast_as_it_makes_them_is_shown_out() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const END_HEADERS: u8 = 4;
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    let mut flood = RawClient::connect(&facade).await;
+    // POST, http, / by HPACK's static table.
+    let headers = [0x83, 0x86, 0x84];
+    let mut stream = 1;
+    let flooding = async {
+        loop {
+            let sent = flood
+                .send(HEADERS, END_HEADERS, stream, &headers)
+                .await
+                .is_ok()
+                && flood
+                    .send(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
+                    .await
+                    .is_ok();
+            if !sent {
+                return;
+            }
+            stream += 2;
+        }
+    };
+    timeout(PATIENCE, flooding)
+        .await
+        .expect("the flood is stopped");
+    facade.lock(MEETING).await.unwrap();
+}
+
+fn handled(facade: &Facade, code: &str) -> f64 {
+    let rpc = "{grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";
+    facade.metric(&format!(
+        "grpc_server_handled_total{rpc},grpc_code=\"{code}\"}} "
+    ))
+}

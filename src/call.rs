@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
 use crate::deadline::Deadline;
+use crate::telemetry::trace::Span;
 
 /// Carries a caller's own id of the call in, and the id that was used out.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -34,6 +35,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// Who calls.
     pub peer: Peer,
+    /// The call's span, where traces are exported.
+    pub span: Option<Span>,
     conference_id: OnceLock<String>,
     attempts: AtomicU32,
     sent: AtomicBool,
@@ -111,6 +114,7 @@ impl Call {
                 .cloned(),
             deadline,
             peer,
+            span: None,
             conference_id: OnceLock::new(),
             attempts: AtomicU32::new(0),
             sent: AtomicBool::new(false),
@@ -134,9 +138,19 @@ impl Call {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// The trace id of the caller's trace, 32 hex digits.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.traceparent.as_ref()?.to_str().ok()?.get(3..35)
+    /// Gives the call a span.
+    #[must_use]
+    pub fn with_span(self, span: Option<Span>) -> Self {
+        Self { span, ..self }
+    }
+
+    /// The id of the trace that the call belongs to, 32 hex digits.
+    pub fn trace_id(&self) -> Option<String> {
+        if let Some(span) = &self.span {
+            return Some(span.trace_id());
+        }
+        let traceparent = self.traceparent.as_ref()?.to_str().ok()?;
+        traceparent.get(3..35).map(str::to_owned)
     }
 
     /// Milliseconds since the call arrived, to the microsecond.
@@ -309,7 +323,10 @@ mod tests {
             assert_eq!(call.traceparent.is_some(), valid, "{sent:?}");
         }
         let call = arrive(&[(TRACEPARENT, PARENT)]);
-        assert_eq!(call.trace_id(), Some("0af7651916cd43dd8448eb211c80319c"));
+        assert_eq!(
+            call.trace_id().as_deref(),
+            Some("0af7651916cd43dd8448eb211c80319c")
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::server::Server;
 use crate::server::tls::Tls;
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracing;
 use crate::upstream::{BaseUrl, SetupError, Upstream};
 use crate::{admin, client, codes, deadline, server, telemetry, upstream};
 
@@ -227,6 +228,7 @@ impl SandboxArguments {
 struct Facade {
     server: Server,
     metrics: Arc<Metrics>,
+    tracing: Option<Tracing>,
     readiness: Readiness,
 }
 
@@ -241,6 +243,7 @@ impl Settings {
         let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
         let upstream = Upstream::new(base, &self.upstream, &metrics.upstream).map_err(setting)?;
         let tls = Tls::load(&self.tls).map_err(|error| Failure::Setting(error.to_string()))?;
+        let tracing = Tracing::from_environment().map_err(Failure::Setting)?;
         let readiness = Readiness::default();
         let server = Server::new(
             Service::new(upstream),
@@ -248,6 +251,7 @@ impl Settings {
             tls,
             self.deadline.timeout,
             &metrics,
+            tracing.clone(),
             readiness.clone(),
         )
         .map_err(|error| Failure::Run(error.to_string()))?;
@@ -255,6 +259,7 @@ impl Settings {
         Ok(Facade {
             server,
             metrics,
+            tracing,
             readiness,
         })
     }
@@ -269,9 +274,19 @@ impl Settings {
     async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
         let signals = Signals::listen().map_err(no_signals)?;
         let admin = admin::serve(listeners.admin, facade.metrics, facade.readiness);
+        let serving = async {
+            facade
+                .server
+                .serve(listeners.grpc, signals.clone().nth(1))
+                .await;
+            // Last, so that the calls which ended while draining are told as well.
+            if let Some(tracing) = facade.tracing {
+                tracing.flush().await;
+            }
+        };
         tokio::select! {
-            () = facade.server.serve(listeners.grpc, signals.clone().nth(1)) => Ok(()),
-            () = signals.nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
+            () = serving => Ok(()),
+            () = signals.clone().nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
             ended = admin => ended.map_err(|error| {
                 Failure::Run(format!("serving the admin port failed: {error}"))
             }),

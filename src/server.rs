@@ -19,6 +19,7 @@ use crate::deadline::{parse_limit, parse_pause};
 use crate::proto::v1::meeting_control_server::{self, MeetingControlServer};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracing;
 
 mod admission;
 mod connection;
@@ -108,13 +109,14 @@ impl Server {
         tls: Option<Tls>,
         timeout: Duration,
         metrics: &Metrics,
+        tracing: Option<Tracing>,
         readiness: Readiness,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = tonic_health::server::health_reporter();
         // Outermost first. Only our own service is observed and limited; health and reflection never are.
         let meeting_control = ServiceBuilder::new()
             // The record of the call, the answer to a panic, to a late request and to a caller gone.
-            .layer(ObserveLayer::new(timeout, metrics.calls.clone()))
+            .layer(ObserveLayer::new(timeout, metrics.calls.clone(), tracing))
             // Before anything is spent on a peer that may not call.
             .layer(AdmissionLayer)
             // Refuses at once what the limit inside would keep waiting.

@@ -14,6 +14,7 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 pub mod metrics;
 mod page;
 mod process;
+pub mod trace;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]

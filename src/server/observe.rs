@@ -18,10 +18,12 @@ use tonic::{Code, Status};
 use tower::load_shed::error::Overloaded;
 use tower::{BoxError, Layer, Service};
 
+use super::{METHOD, SERVICE};
 use crate::call::{self, Call, Peer};
 use crate::deadline::{self, Deadline};
 use crate::status;
 use crate::telemetry::metrics::Calls;
+use crate::telemetry::trace::Tracing;
 
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
 /// unless the request itself has not arrived.
@@ -35,6 +37,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
 pub(super) struct ObserveLayer {
     limit: Duration,
     metrics: Calls,
+    tracing: Option<Tracing>,
 }
 
 /// Keeps the record of each call.
@@ -43,12 +46,17 @@ pub(super) struct Observe<S> {
     inner: S,
     limit: Duration,
     metrics: Calls,
+    tracing: Option<Tracing>,
 }
 
 impl ObserveLayer {
     /// `limit` is the longest time for a call.
-    pub(super) fn new(limit: Duration, metrics: Calls) -> Self {
-        Self { limit, metrics }
+    pub(super) fn new(limit: Duration, metrics: Calls, tracing: Option<Tracing>) -> Self {
+        Self {
+            limit,
+            metrics,
+            tracing,
+        }
     }
 }
 
@@ -60,6 +68,7 @@ impl<S> Layer<S> for ObserveLayer {
             inner,
             limit: self.limit,
             metrics: self.metrics.clone(),
+            tracing: self.tracing.clone(),
         }
     }
 }
@@ -85,7 +94,11 @@ where
         let deadline = Deadline::start(caller_limit, self.limit);
         let peer = request.extensions().get::<Peer>();
         let peer = peer.cloned().unwrap_or_else(Peer::anonymous);
-        let call = Arc::new(Call::arrive(request.headers(), deadline, peer));
+        let span = self
+            .tracing
+            .as_ref()
+            .map(|tracing| tracing.call(request.headers(), SERVICE, METHOD));
+        let call = Arc::new(Call::arrive(request.headers(), deadline, peer).with_span(span));
         request.extensions_mut().insert(Arc::clone(&call));
         self.metrics.start();
         Observed {
@@ -167,6 +180,9 @@ impl Ending {
     fn end(&mut self, code: Code) {
         self.ended = true;
         self.metrics.end(code, self.call.deadline.elapsed());
+        if let Some(span) = &self.call.span {
+            span.end_call(code, self.call.outcome());
+        }
     }
 }
 

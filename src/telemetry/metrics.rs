@@ -90,7 +90,8 @@ impl AttemptEnd {
         Self::Cancelled,
     ];
 
-    fn label(self) -> &'static str {
+    /// The name of the end, as metrics and spans show it.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Refused => "refused",

@@ -1,5 +1,6 @@
 //! One attempt: counted, held to its time limit, and settled as applied, not applied or unknown.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +14,7 @@ use super::wire::{self, Accepted, Answer, Put};
 use crate::call::Outcome;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::{self, AttemptEnd};
+use crate::telemetry::trace::Span;
 
 /// Adds [`Attempt`] to a service that carries requests and answers.
 #[derive(Debug, Clone)]
@@ -61,17 +63,21 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, put: Put) -> Self::Future {
+    fn call(&mut self, mut put: Put) -> Self::Future {
         let call = Arc::clone(&put.call);
         let limit = Limit::of(self.limit, &call.deadline);
-        let metrics = Arc::clone(&self.metrics);
+        if limit.time.is_zero() {
+            return Box::pin(ready(Err(limit.error(false))));
+        }
+        call.start_attempt();
+        let span = call
+            .span
+            .as_ref()
+            .map(|span| span.attempt(call.attempts(), &put.content.url));
+        put.traceparent = span.as_ref().and_then(Span::traceparent);
+        let mut watch = Watch::start(Arc::clone(&self.metrics), span);
         let answer = self.inner.call(put);
         Box::pin(async move {
-            if limit.time.is_zero() {
-                return Err(limit.error(false));
-            }
-            call.start_attempt();
-            let mut watch = Watch::start(metrics);
             let result = match timeout(limit.time, answer).await {
                 Ok(Ok(answer)) => wire::read(&answer),
                 Ok(Err(error)) => Err(error),
@@ -115,20 +121,31 @@ impl Limit {
 /// Counts an attempt when it ends, or when its caller goes away.
 struct Watch {
     metrics: Arc<metrics::Upstream>,
+    span: Option<Span>,
     started: Instant,
     end: AttemptEnd,
 }
 
 impl Watch {
-    fn start(metrics: Arc<metrics::Upstream>) -> Self {
+    fn start(metrics: Arc<metrics::Upstream>, span: Option<Span>) -> Self {
         Self {
             metrics,
+            span,
             started: Instant::now(),
             end: AttemptEnd::Cancelled,
         }
     }
 
     fn end(&mut self, result: &Result<Accepted, UpstreamError>, outcome: Outcome) {
+        if let Some(span) = &self.span {
+            let status = match result {
+                Ok(accepted) => Some(accepted.status),
+                Err(error) => error.refusal().map(|refusal| refusal.status),
+            };
+            if let Some(status) = status {
+                span.set("http.response.status_code", i64::from(status));
+            }
+        }
         self.end = match result {
             Ok(_) => AttemptEnd::Accepted,
             Err(UpstreamError::Refused(refusal)) => {
@@ -144,6 +161,10 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.metrics.attempt(self.end, self.started.elapsed());
+        if let Some(span) = &self.span {
+            let failed = self.end != AttemptEnd::Accepted;
+            span.end_attempt(failed.then(|| self.end.label()));
+        }
     }
 }
 

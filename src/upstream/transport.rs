@@ -23,7 +23,7 @@ use super::Settings;
 use super::connection::{self, NoteLayer};
 use super::error::UpstreamError;
 use super::wire::{Answer, BaseUrl, Put};
-use crate::call::Call;
+use crate::call::{Call, TRACEPARENT};
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -185,6 +185,9 @@ impl Service<Put> for Transport {
         Box::pin(async move {
             let mut request = Request::new(Method::PUT, put.content.url.clone());
             *request.headers_mut() = put.content.headers.clone();
+            if let Some(traceparent) = put.traceparent {
+                request.headers_mut().insert(TRACEPARENT, traceparent);
+            }
             *request.body_mut() = Some(Body::wrap(Departure {
                 body: Some(put.content.body.clone()),
                 call: put.call,

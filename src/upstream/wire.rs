@@ -54,6 +54,8 @@ pub struct Put {
     pub call: Arc<Call>,
     /// URL, headers and body.
     pub content: Arc<Content>,
+    /// In place of the caller's own, where the attempt has a span.
+    pub traceparent: Option<HeaderValue>,
 }
 
 /// URL, headers and body of a [`Put`].
@@ -81,6 +83,8 @@ pub struct Answer {
 /// The REST side accepted the change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Accepted {
+    /// HTTP status, 2xx.
+    pub status: u16,
     /// Its own id of the request.
     pub upstream_request_id: Option<String>,
 }
@@ -152,6 +156,7 @@ impl Put {
                 headers: headers(call, command),
                 body: body(&command.settings),
             }),
+            traceparent: None,
         }
     }
 }
@@ -197,6 +202,7 @@ impl Accepted {
     pub fn map_texts(self, rewrite: impl Fn(&str) -> String) -> Self {
         Self {
             upstream_request_id: self.upstream_request_id.as_deref().map(rewrite),
+            ..self
         }
     }
 }
@@ -212,6 +218,7 @@ pub fn read(answer: &Answer) -> Result<Accepted, UpstreamError> {
             Some(envelope) => envelope,
             None => {
                 return Ok(Accepted {
+                    status: answer.status.as_u16(),
                     upstream_request_id: request_id(&answer.headers),
                 });
             }

@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 pub mod pki;
+pub mod process;
 pub mod script;
 pub mod tls;
 
@@ -90,6 +91,7 @@ impl Facade {
             Tls::load(&settings.tls).unwrap(),
             settings.timeout,
             &metrics,
+            None,
             Readiness::default(),
         );
         let (stop, stopped) = oneshot::channel::<()>();

@@ -24,5 +24,6 @@ mod process;
 mod retry;
 mod sandbox;
 mod secrets;
+mod tracing;
 mod transport;
 mod validation;

@@ -5,20 +5,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
-use crate::kit::{MEETING, TOKEN};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_meeting-control");
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(BINARY);
-    for (name, _) in std::env::vars() {
-        if name.starts_with("MEETING_CONTROL_") {
-            command.env_remove(name);
-        }
-    }
-    command.args(arguments);
-    command
-}
+use crate::kit::process::{BINARY, Process, command};
+use crate::kit::{MEETING, Script, Step, TOKEN, eventually};
 
 fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
@@ -399,29 +387,16 @@ fn a_proxy_from_the_environment_is_used_but_never_for_this_machine() {
             }
         }
     });
-    let mut facade = command(&[
-        "serve",
-        "--upstream",
+    let facade = Process::serve(
         "https://upstream.test",
-        "--max-retries",
-        "0",
-    ])
-    .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-    .args(["--log-format", "json"])
-    .env("HTTPS_PROXY", &proxy_url)
-    .stderr(Stdio::piped())
-    .spawn()
-    .unwrap();
-    let mut log = BufReader::new(facade.stderr.take().unwrap()).lines();
-    let started: serde_json::Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
-    std::thread::spawn(move || log.for_each(drop));
-    let output = command(&["update", "--address", started["listen"].as_str().unwrap()])
+        &["--max-retries", "0"],
+        &[("HTTPS_PROXY", &proxy_url)],
+    );
+    let output = command(&["update", "--address", &facade.grpc])
         .args(["--conference-id", MEETING, "--lock-sharing", "locked"])
         .env("MEETING_CONTROL_TOKEN", TOKEN)
         .output()
         .unwrap();
-    facade.kill().unwrap();
-    facade.wait().unwrap();
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     let line = lines.recv_timeout(crate::kit::PATIENCE).unwrap();
     assert!(line.starts_with("CONNECT upstream.test:443 "), "{line}");
@@ -440,4 +415,32 @@ fn around<'a>(log: &'a str, secret: &str) -> &'a str {
     log.lines()
         .find(|line| line.contains(secret))
         .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_in_order_and_a_second_one_at_once() {
+    let upstream = Script::start([Step::Hang]).await;
+    let mut idle = Process::serve(&upstream.base, &[], &[]);
+    idle.signal("TERM");
+    assert_eq!(idle.ended().await.code(), Some(0));
+
+    let mut busy = Process::serve(&upstream.base, &["--drain-timeout", "60s"], &[]);
+    let address = busy.grpc.clone();
+    let call = std::thread::spawn(move || {
+        command(&["update", "--address", &address, "--timeout", "30s"])
+            .args(["--conference-id", MEETING, "--lock-sharing", "locked"])
+            .env("MEETING_CONTROL_TOKEN", TOKEN)
+            .output()
+    });
+    eventually("a call is under way", || upstream.requests().len() == 1).await;
+    busy.signal("TERM");
+    eventually("it drains", || {
+        busy.log()
+            .iter()
+            .any(|line| line.contains("draining: no new calls"))
+    })
+    .await;
+    busy.signal("INT");
+    assert_eq!(busy.ended().await.code(), Some(1));
+    assert_ne!(call.join().unwrap().unwrap().status.code(), Some(0));
 }

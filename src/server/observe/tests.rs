@@ -25,7 +25,7 @@ fn observe<F>(inner: impl FnMut(Request<Empty<bytes::Bytes>>) -> F) -> impl Futu
 where
     F: Future<Output = Inner>,
 {
-    ObserveLayer::new(Duration::from_secs(1), metrics())
+    ObserveLayer::new(Duration::from_secs(1), metrics(), None)
         .layer(service_fn(inner))
         .call(request())
 }

@@ -20,6 +20,7 @@ fn put(limit: Duration) -> Put {
             headers: HeaderMap::new(),
             body: Bytes::new(),
         }),
+        traceparent: None,
     }
 }
 

@@ -24,11 +24,13 @@ fn put() -> Put {
             headers: HeaderMap::new(),
             body: Bytes::new(),
         }),
+        traceparent: None,
     }
 }
 
 fn accepted() -> Answer {
     Ok(Accepted {
+        status: 200,
         upstream_request_id: None,
     })
 }

@@ -1,0 +1,212 @@
+//! Traces: a span for each call and one for each attempt, exported by OTLP where the standard `OTEL_*`
+//! variables say so. Without them, no span is ever made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{
+    SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tonic::Code;
+use url::Url;
+
+use crate::call::Outcome;
+
+/// How long the last spans may take to leave.
+const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// Makes spans and exports them in batches, in the background. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tracing {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+/// A span that is open until [`Span::end`] or its drop.
+#[derive(Debug, Clone)]
+pub struct Span {
+    context: Context,
+    tracer: Arc<SdkTracer>,
+}
+
+impl Tracing {
+    /// Starts exporting if the environment names a collector; must be called within the runtime.
+    ///
+    /// # Errors
+    /// A sentence when the environment asks for something impossible.
+    pub fn from_environment() -> Result<Option<Self>, String> {
+        let names_a_collector = [
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ]
+        .iter()
+        .any(|name| variable(name).is_some());
+        let disabled = variable("OTEL_SDK_DISABLED")
+            .is_some_and(|off| off.eq_ignore_ascii_case("true"))
+            || variable("OTEL_TRACES_EXPORTER").is_some_and(|exporter| exporter == "none");
+        if !names_a_collector || disabled {
+            return Ok(None);
+        }
+        let exporter = SpanExporter::builder()
+            .with_tonic()
+            .build()
+            .map_err(|error| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"))?;
+        let mut resource = Resource::builder();
+        if variable("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("meeting-control");
+        }
+        let resource = resource
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(resource)
+            .build();
+        let tracer = provider.tracer("meeting-control");
+        Ok(Some(Self { provider, tracer }))
+    }
+
+    /// Opens the span of a call, a child of the caller's span if its metadata names one.
+    pub fn call(&self, metadata: &HeaderMap, service: &'static str, method: &'static str) -> Span {
+        let parent = TraceContextPropagator::new().extract(&Metadata(metadata));
+        let span = self
+            .tracer
+            .span_builder(format!("{service}/{method}"))
+            .with_kind(SpanKind::Server)
+            .with_attributes([
+                KeyValue::new("rpc.system", "grpc"),
+                KeyValue::new("rpc.service", service),
+                KeyValue::new("rpc.method", method),
+            ])
+            .start_with_context(&self.tracer, &parent);
+        Span {
+            context: parent.with_span(span),
+            tracer: Arc::new(self.tracer.clone()),
+        }
+    }
+
+    /// Exports what is left, within a few seconds.
+    pub async fn flush(self) {
+        let flushed =
+            tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH_LIMIT));
+        if let Ok(Err(error)) = flushed.await {
+            tracing::warn!(cause = %error, "the last spans were not exported");
+        }
+    }
+}
+
+impl Span {
+    /// Opens the span of an attempt, the `number`th of its call, counted from 1.
+    #[must_use]
+    pub fn attempt(&self, number: u32, url: &Url) -> Self {
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", "PUT"),
+            KeyValue::new("url.full", url.to_string()),
+            KeyValue::new(
+                "server.address",
+                url.host_str().unwrap_or_default().to_owned(),
+            ),
+        ];
+        if let Some(port) = url.port_or_known_default() {
+            attributes.push(KeyValue::new("server.port", i64::from(port)));
+        }
+        if number > 1 {
+            attributes.push(KeyValue::new(
+                "http.request.resend_count",
+                i64::from(number - 1),
+            ));
+        }
+        let span = self
+            .tracer
+            .span_builder("PUT")
+            .with_kind(SpanKind::Client)
+            .with_attributes(attributes)
+            .start_with_context(&*self.tracer, &self.context);
+        Self {
+            context: self.context.with_span(span),
+            tracer: Arc::clone(&self.tracer),
+        }
+    }
+
+    /// The trace's id, 32 hex digits.
+    pub fn trace_id(&self) -> String {
+        self.context.span().span_context().trace_id().to_string()
+    }
+
+    /// The header that makes this span the parent of what the other side does.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let span = self.context.span();
+        let context = span.span_context();
+        let text = format!(
+            "00-{}-{}-{:02x}",
+            context.trace_id(),
+            context.span_id(),
+            context.trace_flags().to_u8()
+        );
+        HeaderValue::from_str(&text).ok()
+    }
+
+    /// Adds what is known by now.
+    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
+        self.context.span().set_attribute(KeyValue::new(key, value));
+    }
+
+    /// Ends the span of a call.
+    pub fn end_call(&self, code: Code, outcome: Outcome) {
+        self.set("rpc.grpc.status_code", code as i64);
+        if code != Code::Ok {
+            self.set("meeting_control.outcome", outcome.to_string());
+            // The caller's own faults are no errors of the server.
+            let of_the_server = matches!(
+                code,
+                Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::Unimplemented
+                    | Code::Internal
+                    | Code::Unavailable
+                    | Code::DataLoss
+            );
+            if of_the_server {
+                self.context.span().set_status(Status::error(""));
+            }
+        }
+        self.context.span().end();
+    }
+
+    /// Ends the span of an attempt, with the kind of its error if it failed.
+    pub fn end_attempt(&self, error: Option<&str>) {
+        if let Some(error) = error {
+            self.set("error.type", error.to_owned());
+            self.context.span().set_status(Status::error(""));
+        }
+        self.context.span().end();
+    }
+}
+
+/// The caller's metadata, as the propagator reads it.
+struct Metadata<'a>(&'a HeaderMap);
+
+impl Extractor for Metadata<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "OpenTelemetry's own variables are the standard way to configure it"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

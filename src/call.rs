@@ -14,6 +14,8 @@ use uuid::Uuid;
 use crate::deadline::Deadline;
 use crate::telemetry::trace::Span;
 
+/// Carries the meeting control token.
+pub const TOKEN: &str = "x-conference-authorization";
 /// Carries a caller's own id of the call in, and the id that was used out.
 pub const REQUEST_ID: &str = "x-request-id";
 /// Carries the REST side's own id of the request to the caller.
@@ -106,6 +108,8 @@ impl Call {
             request_id: metadata
                 .get(REQUEST_ID)
                 .filter(|value| is_request_id(value.as_bytes()))
+                // A token that got into the wrong place must not get into the log.
+                .filter(|value| metadata.get(TOKEN) != Some(value))
                 .cloned()
                 .unwrap_or_else(new_request_id),
             traceparent: metadata
@@ -277,6 +281,8 @@ mod tests {
             assert_eq!(call.request_id() == sent, kept, "{sent:?}");
             assert!(!call.request_id().is_empty());
         }
+        let confused = arrive(&[(REQUEST_ID, "cnr123456"), (TOKEN, "cnr123456")]);
+        assert_ne!(confused.request_id(), "cnr123456");
         let new = arrive(&[]);
         assert!(Uuid::parse_str(new.request_id()).is_ok());
     }

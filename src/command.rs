@@ -6,18 +6,29 @@ use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
 use http::{HeaderMap, HeaderValue};
 
 use crate::deadline;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::setting::{SETTINGS, UnknownNumber, Values};
 
-/// Metadata key of the meeting control token.
-pub const TOKEN: &str = "x-conference-authorization";
+pub use crate::call::TOKEN;
+
+const CONFERENCE_ID: &str = "conference_id";
 
 const LONGEST_CONFERENCE_ID: usize = 128;
 const LONGEST_TOKEN: usize = 4096;
+/// Real tokens have some 50 characters.
+const SHORTEST_SECRET: usize = 8;
+
+const BASIC: &str = "basic ";
+const LENIENT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
 
 /// A change of settings that is ready to be sent.
 #[derive(Debug)]
@@ -71,19 +82,39 @@ impl UpdateCommand {
         let settings = faults.read_settings(&request);
         faults.check_timeout(metadata);
         let token = faults.read_token(metadata);
+        if let Sent::Token(token) = &token
+            && token.is_within(&request.conference_id)
+        {
+            faults.add(CONFERENCE_ID, "must not hold the control token");
+        }
 
         match token {
-            Some(token) if faults.0.is_empty() => Ok(Self {
+            Sent::Token(token) if faults.0.is_empty() => Ok(Self {
                 conference_id: request.conference_id,
                 settings,
                 token,
             }),
-            _ => Err(Rejection {
-                token_missing: !has_token(metadata),
+            token => Err(Rejection {
+                token_missing: matches!(token, Sent::Nothing),
                 violations: faults.0,
             }),
         }
     }
+}
+
+/// Whether an id can be one of a meeting: 1 to 128 bytes without control characters.
+pub fn is_conference_id(id: &str) -> bool {
+    let mut faults = Faults::default();
+    faults.check_conference_id(id);
+    faults.0.is_empty()
+}
+
+/// What came in place of a token.
+enum Sent {
+    Token(ControlToken),
+    Nothing,
+    /// Something that is a fault of its own.
+    Nonsense,
 }
 
 /// The faults found so far.
@@ -99,13 +130,12 @@ impl Faults {
     }
 
     fn check_conference_id(&mut self, id: &str) {
-        const FIELD: &str = "conference_id";
         if id.is_empty() {
-            self.add(FIELD, "must not be empty");
+            self.add(CONFERENCE_ID, "must not be empty");
         }
         if id.len() > LONGEST_CONFERENCE_ID {
             self.add(
-                FIELD,
+                CONFERENCE_ID,
                 format!(
                     "must be at most {LONGEST_CONFERENCE_ID} bytes, not {}",
                     id.len()
@@ -113,7 +143,7 @@ impl Faults {
             );
         }
         if id.chars().any(char::is_control) {
-            self.add(FIELD, "must not contain control characters");
+            self.add(CONFERENCE_ID, "must not contain control characters");
         }
     }
 
@@ -154,12 +184,17 @@ impl Faults {
         }
     }
 
-    fn read_token(&mut self, metadata: &HeaderMap) -> Option<ControlToken> {
+    fn read_token(&mut self, metadata: &HeaderMap) -> Sent {
         let mut values = metadata.get_all(TOKEN).iter();
-        let token = values.next().filter(|token| !is_blank(token))?;
+        let Some(token) = values.next() else {
+            return Sent::Nothing;
+        };
         if values.next().is_some() {
             self.add(TOKEN, "must be given once");
-            return None;
+            return Sent::Nonsense;
+        }
+        if is_blank(token) {
+            return Sent::Nothing;
         }
         if token.len() > LONGEST_TOKEN {
             self.add(TOKEN, format!("must be at most {LONGEST_TOKEN} bytes"));
@@ -171,12 +206,8 @@ impl Faults {
         {
             self.add(TOKEN, "must consist of printable ASCII characters");
         }
-        Some(ControlToken::new(token.clone()))
+        Sent::Token(ControlToken::new(token.clone()))
     }
-}
-
-fn has_token(metadata: &HeaderMap) -> bool {
-    metadata.get(TOKEN).is_some_and(|token| !is_blank(token))
 }
 
 fn is_blank(token: &HeaderValue) -> bool {
@@ -189,6 +220,11 @@ impl ControlToken {
     /// What stands in for the token wherever it must not appear.
     pub const REDACTED: &'static str = "[redacted]";
 
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::new(HeaderValue::from_static("cnr0123456789abcdef"))
+    }
+
     fn new(mut token: HeaderValue) -> Self {
         token.set_sensitive(true);
         Self(token)
@@ -199,25 +235,69 @@ impl ControlToken {
         self.0.clone()
     }
 
-    /// Takes the token out of a text that the REST side wrote, in each spelling it may have.
+    /// Takes the token out of a text that the REST side wrote, in each spelling it may have there.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        let spoken = self.0.to_str().unwrap_or_default().trim();
-        let bare = spoken.strip_prefix("Basic ").unwrap_or(spoken).trim();
-        let decoded = BASE64_STANDARD
-            .decode(bare)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let encoded = BASE64_STANDARD.encode(bare);
-        for secret in [Some(bare), decoded.as_deref(), Some(&encoded)] {
-            if let Some(secret) = secret.filter(|secret| !secret.is_empty())
-                && text.contains(secret)
-            {
-                text = Cow::Owned(text.replace(secret, Self::REDACTED));
+        self.spellings().fold(Cow::Borrowed(text), |text, secret| {
+            match take_out(&text, &secret) {
+                Some(clean) => Cow::Owned(clean),
+                None => text,
             }
-        }
-        text
+        })
     }
+
+    /// Whether a text holds the token, in any spelling.
+    fn is_within(&self, text: &str) -> bool {
+        let within = |secret: String| find_ignoring_case(text, &secret).is_some();
+        self.spellings().any(within)
+    }
+
+    /// The token as it was sent without its scheme, and with one layer of Base64 more and less. What is
+    /// shorter than a token can be is left out: it would hide more than it protects.
+    fn spellings(&self) -> impl Iterator<Item = String> {
+        let sent = self.0.to_str().unwrap_or_default().trim();
+        let bare = match sent.split_at_checked(BASIC.len()) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(BASIC) => rest.trim(),
+            _ => sent,
+        };
+        let decoded = [&STANDARD, &URL_SAFE]
+            .into_iter()
+            .find_map(|engine| engine.decode(bare).ok())
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        // A prefix of the padded form, so both are found.
+        let encoded = |text: &str| STANDARD_NO_PAD.encode(text);
+        let encoded_again = decoded.as_deref().map(encoded);
+        [
+            Some(bare.to_owned()),
+            Some(encoded(bare)),
+            encoded_again,
+            decoded,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|secret| secret.len() >= SHORTEST_SECRET)
+    }
+}
+
+/// `text` without each `secret` in it; `None` when there is none.
+fn take_out(text: &str, secret: &str) -> Option<String> {
+    let mut clean = String::new();
+    let mut rest = text;
+    while let Some(at) = find_ignoring_case(rest, secret) {
+        clean.push_str(&rest[..at]);
+        clean.push_str(ControlToken::REDACTED);
+        rest = &rest[at + secret.len()..];
+    }
+    (rest.len() < text.len()).then(|| clean + rest)
+}
+
+/// Where `secret` stands in `text`, between whole characters.
+fn find_ignoring_case(text: &str, secret: &str) -> Option<usize> {
+    let found = text
+        .as_bytes()
+        .windows(secret.len())
+        .position(|window| window.eq_ignore_ascii_case(secret.as_bytes()))?;
+    let whole = text.is_char_boundary(found) && text.is_char_boundary(found + secret.len());
+    whole.then_some(found)
 }
 
 impl fmt::Debug for ControlToken {

@@ -1,7 +1,7 @@
 //! The REST side: an [`UpdateCommand`] goes out as one `PUT`, and comes back accepted or as a typed
 //! [`UpstreamError`].
 //!
-//! Knows neither protobuf nor gRPC statuses; only [`transport`] knows the HTTP client.
+//! Makes no gRPC status, though its tables name the codes; only [`transport`] knows the HTTP client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,11 +128,6 @@ impl Upstream {
         command: &UpdateCommand,
     ) -> Result<Accepted, UpstreamError> {
         let put = Put::new(&self.endpoint, call, command);
-        let result = self.stack.clone().oneshot(put).await;
-        // An answer may quote the request; the token must not travel on with it.
-        let redact = |text: &str| command.token.redact(text).into_owned();
-        result
-            .map(|accepted| accepted.map_texts(redact))
-            .map_err(|error| error.map_texts(redact))
+        self.stack.clone().oneshot(put).await
     }
 }

@@ -18,16 +18,13 @@ const LONGEST_REASON: usize = 63;
 impl Verdict {
     pub(super) fn refused(refusal: &Refusal, outcome: Outcome) -> Self {
         let code = refusal.grpc_code();
-        let known = refusal.known();
-        let error_code = known
-            .map(|row| row.code.to_owned())
-            .or_else(|| refusal.error_code.clone());
         let pause_helps = refusal.retry() == Retry::Backoff
             && matches!(code, Code::Unavailable | Code::ResourceExhausted);
+        let default_delay = pause_helps.then_some(DEFAULT_RETRY_DELAY);
 
         let mut metadata = vec![("http_status", refusal.status.to_string())];
         let texts = [
-            ("error_code", &error_code),
+            ("error_code", &refusal.error_code),
             ("error_msg", &refusal.error_msg),
             ("upstream_request_id", &refusal.upstream_request_id),
         ];
@@ -41,7 +38,7 @@ impl Verdict {
             domain: VENDOR_DOMAIN,
             message: sentence(refusal, outcome),
             metadata,
-            retry_after: pause_helps.then(|| refusal.retry_after.unwrap_or(DEFAULT_RETRY_DELAY)),
+            retry_after: refusal.retry_after.or(default_delay),
             // The REST side does not know the call that we are made for: wrong host, path or site.
             alarming: code == Code::Unimplemented,
             ..Self::ours(code, &reason(refusal), String::new())
@@ -50,24 +47,23 @@ impl Verdict {
 }
 
 fn sentence(refusal: &Refusal, outcome: Outcome) -> String {
-    if let Some(known) = refusal.known() {
-        return format!("{} ({}).", known.explanation, known.code);
-    }
-    let said = error_code::by_status(refusal.status).explanation;
+    let fate = fate(outcome);
     let status = refusal.status;
-    let code = match &refusal.error_code {
-        Some(code) => format!(", {code}"),
-        None => String::new(),
-    };
-    format!(
-        "The REST API {said} (HTTP {status}{code}); {}.",
-        fate(outcome)
-    )
+    match (refusal.known, &refusal.error_code) {
+        (Some(known), Some(code)) => format!("{} ({code}); {fate}.", known.explanation),
+        (Some(known), None) => format!("{} ({}); {fate}.", known.explanation, known.code),
+        (None, code) => {
+            let said = error_code::by_status(status).explanation;
+            let code = code.as_ref().map(|code| format!(", {code}"));
+            let code = code.unwrap_or_default();
+            format!("The REST API {said} (HTTP {status}{code}); {fate}.")
+        }
+    }
 }
 
 /// The symbol of a known code, else a symbol that stands where the vendor writes one, else the status.
 fn reason(refusal: &Refusal) -> String {
-    if let Some(known) = refusal.known() {
+    if let Some(known) = refusal.known {
         return known.symbol.to_owned();
     }
     match &refusal.error_msg {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
-use super::wire::{self, Accepted, Answer, Put};
+use super::wire::{Accepted, Answer, Put};
 use crate::call::Outcome;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::{self, AttemptEnd};
@@ -76,10 +76,11 @@ where
             .map(|span| span.attempt(call.attempts(), &put.content.url));
         put.traceparent = span.as_ref().and_then(Span::traceparent);
         let mut watch = Watch::start(Arc::clone(&self.metrics), span);
+        let content = Arc::clone(&put.content);
         let answer = self.inner.call(put);
         Box::pin(async move {
             let result = match timeout(limit.time, answer).await {
-                Ok(Ok(answer)) => wire::read(&answer),
+                Ok(Ok(answer)) => content.read(&answer),
                 Ok(Err(error)) => Err(error),
                 Err(_elapsed) => Err(limit.error(call.sent())),
             };
@@ -149,7 +150,7 @@ impl Watch {
         self.end = match result {
             Ok(_) => AttemptEnd::Accepted,
             Err(UpstreamError::Refused(refusal)) => {
-                self.metrics.error(refusal.known().map(|row| row.code));
+                self.metrics.error(refusal.known.map(|row| row.code));
                 AttemptEnd::Refused
             }
             Err(_) if outcome == Outcome::NotApplied => AttemptEnd::NotSent,

@@ -56,11 +56,13 @@ pub enum UpstreamError {
 }
 
 /// An HTTP answer that is not a success.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Refusal {
     /// HTTP status; 2xx when the refusal came in a success's envelope.
     pub status: u16,
-    /// The vendor's error code as it was written, at most 64 visible ASCII characters.
+    /// The row of the code table that explains the code.
+    pub known: Option<&'static Known>,
+    /// The vendor's error code, at most 64 visible ASCII characters.
     pub error_code: Option<String>,
     /// The vendor's text or symbol beside the code, at most 256 characters on one line.
     pub error_msg: Option<String>,
@@ -68,6 +70,8 @@ pub struct Refusal {
     pub upstream_request_id: Option<String>,
     /// How long the REST side asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whether the request held more than one setting.
+    pub several_settings: bool,
 }
 
 impl UpstreamError {
@@ -109,33 +113,12 @@ impl UpstreamError {
             _ => None,
         }
     }
-
-    /// Rewrites each text that came from the REST side.
-    #[must_use]
-    pub fn map_texts(mut self, rewrite: impl Fn(&str) -> String) -> Self {
-        if let Self::Refused(refusal) = &mut self {
-            let texts = [
-                &mut refusal.error_code,
-                &mut refusal.error_msg,
-                &mut refusal.upstream_request_id,
-            ];
-            for text in texts.into_iter().flatten() {
-                *text = rewrite(text);
-            }
-        }
-        self
-    }
 }
 
 impl Refusal {
-    /// The row of the code table that explains this refusal.
-    pub fn known(&self) -> Option<&'static Known> {
-        error_code::find(self.error_code.as_deref()?, self.status)
-    }
-
     /// The gRPC code: by the vendor's code first, by HTTP status second.
     pub fn grpc_code(&self) -> Code {
-        match self.known() {
+        match self.known {
             Some(known) => known.grpc,
             None => error_code::by_status(self.status).grpc,
         }
@@ -143,7 +126,9 @@ impl Refusal {
 
     /// Whether the settings may have changed in spite of the refusal.
     pub fn outcome(&self) -> Outcome {
-        match self.known() {
+        match self.known {
+            // Whether several settings are applied as one is not known.
+            Some(known) if self.several_settings && known.names_one_setting() => Outcome::Unknown,
             Some(known) => known.outcome,
             None => error_code::by_status(self.status).outcome,
         }
@@ -153,7 +138,7 @@ impl Refusal {
     /// status says that the trouble is passing.
     pub fn retry(&self) -> Retry {
         let by_status = error_code::by_status(self.status).retry;
-        match self.known().map(|known| known.retry) {
+        match self.known.map(|known| known.retry) {
             None | Some(Retry::Once) if by_status == Retry::Backoff => Retry::Backoff,
             None => by_status,
             Some(by_code) => by_code,

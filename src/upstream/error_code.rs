@@ -75,19 +75,37 @@ pub fn find(code: &str, status: u16) -> Option<&'static Known> {
         .find(|row| row.is_called(code))
 }
 
+/// Codes that refuse one setting among several; the others may have been changed before.
+const OF_ONE_SETTING: [&str; 8] = [
+    "MMC.111072010",
+    "MMC.111072025",
+    "MMC.111072045",
+    "MMC.111072083",
+    "MMC.111072205",
+    "MMC.111072208",
+    "MMC.111112005",
+    "MMC.111112008",
+];
+
 impl Known {
-    /// Whether `code` means this row: in any case, with or without its prefix, `APIGW.` for `APIG.`.
+    /// Whether `code` means this row, in any case: with its prefix, `APIGW.` for `APIG.`, or as nine
+    /// digits alone. The gateway's four digits are too common to be taken for its own.
     pub fn is_called(&self, code: &str) -> bool {
         let Some((prefix, digits)) = self.code.split_once('.') else {
             return false;
         };
         match code.split_once('.') {
-            None => code == digits,
+            None => code == digits && digits.len() == 9,
             Some((sent, rest)) => {
                 let of_gateway = prefix == "APIG" && sent.eq_ignore_ascii_case("APIGW");
                 rest == digits && (of_gateway || sent.eq_ignore_ascii_case(prefix))
             }
         }
+    }
+
+    /// Whether the code refuses one setting, and says nothing of others in the same request.
+    pub fn names_one_setting(&self) -> bool {
+        OF_ONE_SETTING.contains(&self.code)
     }
 }
 
@@ -159,13 +177,11 @@ mod tests {
         for row in TABLE {
             let status = row.status.unwrap_or(400);
             let (_, digits) = row.code.split_once('.').unwrap();
-            let mut spellings = vec![
-                row.code.to_owned(),
-                row.code.to_lowercase(),
-                digits.to_owned(),
-            ];
+            let mut spellings = vec![row.code.to_owned(), row.code.to_lowercase()];
             if row.code.starts_with("APIG.") {
                 spellings.push(format!("APIGW.{digits}"));
+            } else {
+                spellings.push(digits.to_owned());
             }
             for spelling in spellings {
                 let found = find(&spelling, status).map(|row| (row.code, row.status));
@@ -184,8 +200,13 @@ mod tests {
             "XYZ.111072005",
             "MMC.111072005 ",
             "MMC",
+            "1001",
+            "0101",
         ] {
             assert!(find(code, 400).is_none(), "{code:?}");
+        }
+        for code in OF_ONE_SETTING {
+            assert!(find(code, 400).is_some(), "{code}");
         }
         assert!(find("APIG.0201", 418).is_none(), "no row for this status");
     }

@@ -17,9 +17,10 @@ use url::{Host, Url};
 
 use super::envelope::{self, Envelope};
 use super::error::{Refusal, UpstreamError};
+use super::error_code;
 use super::wait;
 use crate::call::{self, Call};
-use crate::command::UpdateCommand;
+use crate::command::{ControlToken, UpdateCommand};
 use crate::setting::{SETTINGS, Values};
 
 /// Path of the REST call below the base URL.
@@ -31,6 +32,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// The longest text of the REST side's that is handed on.
+const LONGEST_TEXT: usize = 256;
+/// The longest error code that is handed on.
+const LONGEST_CODE: usize = 64;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue =
@@ -67,6 +73,10 @@ pub struct Content {
     pub headers: HeaderMap,
     /// The JSON object with the settings.
     pub body: Bytes,
+    /// How many settings the body holds.
+    pub settings: usize,
+    /// The token, to be taken out of what comes back.
+    pub token: ControlToken,
 }
 
 /// An HTTP answer as it came in.
@@ -155,6 +165,8 @@ impl Put {
                 url: endpoint.for_conference(&command.conference_id),
                 headers: headers(call, command),
                 body: body(&command.settings),
+                settings: command.settings.iter().flatten().count(),
+                token: command.token.clone(),
             }),
             traceparent: None,
         }
@@ -196,52 +208,72 @@ fn body(settings: &Values) -> Bytes {
 
 // === The way back ===
 
-impl Accepted {
-    /// Rewrites each text that came from the REST side.
-    #[must_use]
-    pub fn map_texts(self, rewrite: impl Fn(&str) -> String) -> Self {
-        Self {
-            upstream_request_id: self.upstream_request_id.as_deref().map(rewrite),
-            ..self
-        }
-    }
-}
-
-/// Reads an answer: success, or the refusal that it means.
-///
-/// # Errors
-/// [`UpstreamError::Refused`] for any status but 2xx, and for a 2xx whose JSON body holds an integer
-/// `returnCode` that is not 0.
-pub fn read(answer: &Answer) -> Result<Accepted, UpstreamError> {
-    let envelope = if answer.status.is_success() {
-        match envelope::of_success(&answer.body) {
-            Some(envelope) => envelope,
-            None => {
-                return Ok(Accepted {
-                    status: answer.status.as_u16(),
-                    upstream_request_id: request_id(&answer.headers),
-                });
+impl Content {
+    /// Reads the answer to this request: success, or the refusal that it means.
+    ///
+    /// # Errors
+    /// [`UpstreamError::Refused`] for any status but 2xx, and for a 2xx whose JSON body holds an
+    /// integer `returnCode` that is not 0.
+    pub fn read(&self, answer: &Answer) -> Result<Accepted, UpstreamError> {
+        let envelope = if answer.status.is_success() {
+            match envelope::of_success(&answer.body) {
+                Some(envelope) => envelope,
+                None => {
+                    return Ok(Accepted {
+                        status: answer.status.as_u16(),
+                        upstream_request_id: self.request_id(&answer.headers),
+                    });
+                }
             }
-        }
-    } else {
-        envelope::of_error(&answer.body).unwrap_or_default()
-    };
-    Err(UpstreamError::Refused(Box::new(refusal(answer, envelope))))
-}
-
-fn refusal(answer: &Answer, envelope: Envelope) -> Refusal {
-    Refusal {
-        status: answer.status.as_u16(),
-        error_code: envelope.code,
-        error_msg: envelope.message,
-        upstream_request_id: request_id(&answer.headers).or(envelope.request_id),
-        retry_after: wait::asked_for(&answer.headers, SystemTime::now()),
+        } else {
+            envelope::of_error(&answer.body).unwrap_or_default()
+        };
+        Err(UpstreamError::Refused(Box::new(
+            self.refusal(answer, envelope),
+        )))
     }
-}
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get(call::REQUEST_ID)?;
-    call::is_request_id(id.as_bytes()).then(|| id.to_str().unwrap_or_default().to_owned())
+    fn refusal(&self, answer: &Answer, envelope: Envelope) -> Refusal {
+        let status = answer.status.as_u16();
+        let code = envelope.code.as_deref();
+        let known = code.and_then(|code| error_code::find(code, status));
+        let body_id = envelope.request_id.map(|id| self.tidy(&id, LONGEST_TEXT));
+        Refusal {
+            status,
+            known,
+            error_code: match (known, code) {
+                // A known code cannot be the token. Its prefix says which gateway answered.
+                (Some(_), Some(code)) if code.contains('.') => Some(code.to_ascii_uppercase()),
+                (Some(known), _) => Some(known.code.to_owned()),
+                (None, code) => code.map(|code| self.tidy(code, LONGEST_CODE)),
+            },
+            error_msg: envelope
+                .message
+                .map(|message| self.tidy(&message, LONGEST_TEXT))
+                .filter(|message| !message.is_empty()),
+            upstream_request_id: self.request_id(&answer.headers).or(body_id),
+            retry_after: wait::asked_for(&answer.headers, SystemTime::now()),
+            several_settings: self.settings > 1,
+        }
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
+        let id = headers.get(call::REQUEST_ID)?;
+        let usable = call::is_request_id(id.as_bytes());
+        usable.then(|| {
+            self.token
+                .redact(id.to_str().unwrap_or_default())
+                .into_owned()
+        })
+    }
+
+    /// A text of the REST side's on one line: first without the token, which an answer may quote, and
+    /// only then cut, so that no part of it is left.
+    fn tidy(&self, text: &str, longest: usize) -> String {
+        let text = self.token.redact(text.trim());
+        let one_line = |c: char| if c.is_control() { ' ' } else { c };
+        text.chars().take(longest).map(one_line).collect()
+    }
 }
 
 #[cfg(test)]

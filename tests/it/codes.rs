@@ -27,7 +27,12 @@ async fn each_code_reaches_the_caller_with_its_explanation() {
             "{code}"
         );
         assert_eq!(failure.reason, row.symbol, "{code}");
-        assert_eq!(failure.message, format!("{} ({code}).", row.explanation));
+        let fate = match failure.outcome() {
+            "not_applied" => "nothing was changed",
+            _ => "the settings may have changed",
+        };
+        let sentence = format!("{} ({code}); {fate}.", row.explanation);
+        assert_eq!(failure.message, sentence);
         assert_eq!(failure.outcome(), row.outcome.to_string(), "{code}");
         assert_eq!(failure.metadata["error_code"], code);
         assert_eq!(failure.domain, "meeting.huaweicloud.com", "{code}");

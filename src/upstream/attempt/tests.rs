@@ -7,6 +7,7 @@ use tower::util::ServiceFn;
 
 use super::*;
 use crate::call::{Call, Peer};
+use crate::command::ControlToken;
 use crate::upstream::wire::Content;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -19,6 +20,8 @@ fn put(limit: Duration) -> Put {
             url: "https://h/".parse().unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            settings: 1,
+            token: ControlToken::for_tests(),
         }),
         traceparent: None,
     }

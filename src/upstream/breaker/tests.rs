@@ -8,6 +8,7 @@ use tower::util::ServiceFn;
 
 use super::*;
 use crate::call::{Call, Peer};
+use crate::command::ControlToken;
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::error::Refusal;
@@ -23,6 +24,8 @@ fn put() -> Put {
             url: "https://h/".parse().unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            settings: 1,
+            token: ControlToken::for_tests(),
         }),
         traceparent: None,
     }
@@ -42,6 +45,8 @@ fn dead() -> Answer {
 fn refused() -> Answer {
     Err(UpstreamError::Refused(Box::new(Refusal {
         status: 503,
+        known: None,
+        several_settings: false,
         error_code: None,
         error_msg: None,
         upstream_request_id: None,

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::call::Outcome;
 use crate::deadline::Deadline;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 
@@ -55,6 +56,10 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> 
             .collect(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }
+}
+
+fn content() -> Content {
+    put("https://h", request("1", 2, 0))
 }
 
 #[test]
@@ -174,34 +179,76 @@ fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
 #[test]
 fn any_body_of_a_success_will_do_but_a_refusing_envelope() {
     for body in ["", "{}", "<html>", "{\"returnCode\":0}", "{\"returnCode\":"] {
-        let accepted = read(&answer(200, &[("x-request-id", "up-1")], body)).unwrap();
+        let accepted = content()
+            .read(&answer(200, &[("x-request-id", "up-1")], body))
+            .unwrap();
         assert_eq!(accepted.upstream_request_id.as_deref(), Some("up-1"));
     }
-    let refused = read(&answer(
+    let refused = content().read(&answer(
         200,
         &[],
         r#"{"returnCode":111072083,"returnDesc":"X"}"#,
     ));
     let refusal = refused.unwrap_err().refusal().cloned().unwrap();
-    assert_eq!(refusal.error_code.as_deref(), Some("111072083"));
+    assert_eq!(refusal.error_code.as_deref(), Some("MMC.111072083"));
     assert_eq!(refusal.status, 200);
 }
 
 #[test]
 fn a_refusal_carries_what_the_answer_said() {
     let body = r#"{"error_code":"APIG.0308","error_msg":"slow down","request_id":"body-id"}"#;
-    let error = read(&answer(429, &[("retry-after", "7")], body)).unwrap_err();
-    assert_eq!(
-        error.refusal(),
-        Some(&Refusal {
-            status: 429,
-            error_code: Some("APIG.0308".to_owned()),
-            error_msg: Some("slow down".to_owned()),
-            upstream_request_id: Some("body-id".to_owned()),
-            retry_after: Some(Duration::from_secs(7)),
-        })
-    );
-    let error = read(&answer(502, &[("x-request-id", "header-id")], body)).unwrap_err();
+    let error = content()
+        .read(&answer(429, &[("retry-after", "7")], body))
+        .unwrap_err();
+    let refusal = error.refusal().unwrap();
+    assert_eq!(refusal.status, 429);
+    assert_eq!(refusal.known.unwrap().symbol, "APIG_THROTTLED");
+    assert_eq!(refusal.error_code.as_deref(), Some("APIG.0308"));
+    assert_eq!(refusal.error_msg.as_deref(), Some("slow down"));
+    assert_eq!(refusal.upstream_request_id.as_deref(), Some("body-id"));
+    assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)));
+    let error = content()
+        .read(&answer(502, &[("x-request-id", "header-id")], body))
+        .unwrap_err();
     let id = error.refusal().unwrap().upstream_request_id.clone();
     assert_eq!(id.as_deref(), Some("header-id"));
+}
+
+#[test]
+fn texts_are_redacted_whole_and_then_cut_to_one_short_line() {
+    // The token stands where a cut would leave its first half.
+    let content = put("https://h", request("1", 2, 0));
+    let token = "Y25yMDEyMzQ1Njc4OQ";
+    let metadata = HeaderMap::from_iter([(
+        HeaderName::from_static(crate::command::TOKEN),
+        HeaderValue::from_static(token),
+    )]);
+    let command = UpdateCommand::read(&metadata, request("1", 2, 0)).unwrap();
+    let content = Content {
+        token: command.token,
+        ..content
+    };
+    let text = format!("a\\r\\n{}{token} tail", "é".repeat(LONGEST_TEXT - 12));
+    let body = format!(r#"{{"code":"{}","message":"{text}"}}"#, "9".repeat(300));
+    let error = content.read(&answer(400, &[], &body)).unwrap_err();
+    let refusal = error.refusal().unwrap();
+    let message = refusal.error_msg.as_deref().unwrap();
+    assert!(message.starts_with("a  é"), "{message}");
+    assert_eq!(message.chars().count(), LONGEST_TEXT);
+    assert!(!message.contains(&token[..6]), "{message}");
+    assert_eq!(refusal.error_code.as_ref().unwrap().len(), LONGEST_CODE);
+}
+
+#[test]
+fn a_code_that_refuses_one_of_several_settings_leaves_doubt_about_the_others() {
+    let body = r#"{"error_code":"MMC.111072205","error_msg":"x"}"#;
+    for (request, expected) in [
+        (request("1", 2, 0), Outcome::NotApplied),
+        (request("1", 2, 3), Outcome::Unknown),
+    ] {
+        let error = put("https://h", request)
+            .read(&answer(400, &[], body))
+            .unwrap_err();
+        assert_eq!(error.refusal().unwrap().outcome(), expected);
+    }
 }

@@ -1,20 +1,29 @@
 //! The admin port, plain HTTP: `/livez`, `/readyz` and `/metrics`, and nothing secret.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
+use crate::accept;
 use crate::telemetry::metrics::Metrics;
 
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The most connections at once; a scraper and the probes need a few.
+const MOST_CONNECTIONS: usize = 64;
+/// How long a request's head may take, and a connection may lie idle.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where the admin port is.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,20 +57,24 @@ impl Readiness {
 }
 
 /// Serves the admin port until the future is dropped.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    metrics: Arc<Metrics>,
-    readiness: Readiness,
-) -> io::Result<()> {
+pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, readiness: Readiness) {
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .with_state(readiness)
         .route("/metrics", get(page).with_state(metrics));
-    axum::serve(listener, router).await
+    accept::each(listener, MOST_CONNECTIONS, |stream, _| {
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_LIMIT)
+            .serve_connection(TokioIo::new(stream), service);
+        async move {
+            // An error is the client's own: it is gone, or does not speak HTTP.
+            let _ = connection.await;
+        }
+    })
+    .await;
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {

@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
 use uuid::Uuid;
 
@@ -41,7 +43,7 @@ pub struct Call {
     pub span: Option<Span>,
     conference_id: OnceLock<String>,
     attempts: AtomicU32,
-    sent: AtomicBool,
+    last_attempt_ms: AtomicU32,
     in_doubt: AtomicBool,
 }
 
@@ -121,7 +123,7 @@ impl Call {
             span: None,
             conference_id: OnceLock::new(),
             attempts: AtomicU32::new(0),
-            sent: AtomicBool::new(false),
+            last_attempt_ms: AtomicU32::new(0),
             in_doubt: AtomicBool::new(false),
         }
     }
@@ -172,27 +174,23 @@ impl Call {
         self.attempts.load(Ordering::Relaxed)
     }
 
-    /// Notes that the current attempt's request has begun to leave.
-    pub fn mark_sent(&self) {
-        self.sent.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the current attempt's request has begun to leave.
-    pub fn sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Settles the current attempt; an unknown outcome stays with the call for good.
-    pub fn end_attempt(&self, outcome: Outcome) {
+    /// Settles an attempt that took `elapsed`; an unknown outcome stays with the call for good.
+    pub fn end_attempt(&self, outcome: Outcome, elapsed: Duration) {
         if outcome == Outcome::Unknown {
             self.in_doubt.store(true, Ordering::Relaxed);
         }
-        self.sent.store(false, Ordering::Relaxed);
+        let millis = u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX);
+        self.last_attempt_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// The truth about this call if it ended now without an answer.
+    /// How long the last attempt took, to the millisecond.
+    pub fn last_attempt(&self) -> Duration {
+        Duration::from_millis(self.last_attempt_ms.load(Ordering::Relaxed).into())
+    }
+
+    /// What the attempts that have ended leave behind.
     pub fn outcome(&self) -> Outcome {
-        if self.sent() || self.in_doubt.load(Ordering::Relaxed) {
+        if self.in_doubt.load(Ordering::Relaxed) {
             Outcome::Unknown
         } else {
             Outcome::NotApplied
@@ -249,8 +247,6 @@ fn is_traceparent(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -336,22 +332,14 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_in_doubt_from_the_first_byte_sent_until_an_answer_settles_it() {
+    fn an_attempt_that_ended_unknown_leaves_the_call_in_doubt_for_good() {
         let call = arrive(&[]);
         assert_eq!(call.outcome(), Outcome::NotApplied);
-        call.mark_sent();
-        assert_eq!(call.outcome(), Outcome::Unknown);
-        call.end_attempt(Outcome::NotApplied);
+        call.end_attempt(Outcome::NotApplied, Duration::ZERO);
         assert_eq!(call.outcome(), Outcome::NotApplied);
-    }
-
-    #[test]
-    fn an_attempt_that_ended_unknown_leaves_the_call_in_doubt() {
-        let call = arrive(&[]);
-        call.mark_sent();
-        call.end_attempt(Outcome::Unknown);
-        call.mark_sent();
-        call.end_attempt(Outcome::NotApplied);
+        call.end_attempt(Outcome::Unknown, Duration::ZERO);
+        call.end_attempt(Outcome::NotApplied, Duration::from_millis(7));
         assert_eq!(call.outcome(), Outcome::Unknown);
+        assert_eq!(call.last_attempt(), Duration::from_millis(7));
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::FalseyValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::net::TcpListener;
 
@@ -16,7 +17,7 @@ use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracing;
 use crate::upstream::{BaseUrl, SetupError, Upstream};
-use crate::{admin, client, codes, deadline, server, telemetry, upstream};
+use crate::{admin, client, codes, deadline, print, server, telemetry, upstream};
 
 mod greeting;
 mod signals;
@@ -40,11 +41,28 @@ pub struct Cli {
     command: Command,
 }
 
+const SERVE_HELP: &str = "\
+A DURATION is a number and a unit, such as 250ms, 10s or 1m 30s, at most 24h.
+HTTPS_PROXY and NO_PROXY are honoured; SSL_CERT_FILE and SSL_CERT_DIR say where the system's roots are.
+Traces are exported where OTEL_EXPORTER_OTLP_ENDPOINT names a collector (OTLP over gRPC); the other
+OTEL_* variables hold as well.
+SIGTERM drains and exits with 0; a second signal exits at once.";
+
+const SANDBOX_HELP: &str = "\
+The one token that is accepted is cnr followed by 48 zeros. Some conference ids misbehave:
+  900000NNN  HTTP status NNN (400 to 599)        900002003  an answer that is not HTTP
+  900001NNN  the same twice, then success        900002004  a success with a body of 1 MiB
+  900002001  no answer                           900002005  an answer after 1 s
+  900002002  the connection is cut               900003NNN  error code MMC.111072NNN
+A DURATION is a number and a unit, such as 250ms, 10s or 1m 30s, at most 24h.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the façade: gRPC in, REST calls to Huawei Cloud out
+    #[command(after_help = SERVE_HELP)]
     Serve(Serve),
     /// Run the façade with a stand-in for Huawei Cloud, to try it out and to test against
+    #[command(after_help = SANDBOX_HELP)]
     Sandbox(SandboxArguments),
     /// Change settings of a running meeting through a façade
     Update(client::Update),
@@ -82,8 +100,8 @@ struct SandboxArguments {
     )]
     rest_listen: SocketAddr,
 
-    /// Run just the stand-in, without the façade
-    #[arg(long, env = "MEETING_CONTROL_REST_ONLY")]
+    /// Run just the stand-in, without the façade; the flags of the façade then mean nothing
+    #[arg(long, env = "MEETING_CONTROL_REST_ONLY", value_parser = FalseyValueParser::new())]
     rest_only: bool,
 
     #[command(flatten)]
@@ -167,9 +185,8 @@ impl Cli {
 }
 
 impl Failure {
-    #[allow(clippy::print_stderr, reason = "logging may not have started")]
     fn report(&self) -> ExitCode {
-        eprintln!("error: {self}");
+        print::error_line(&format!("error: {self}"));
         match self {
             Self::Setting(_) => ExitCode::from(EXIT_USAGE),
             Self::Run(_) => ExitCode::FAILURE,
@@ -193,19 +210,23 @@ impl Serve {
 }
 
 impl SandboxArguments {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(mut self) -> Result<(), Failure> {
         // Before any port is bound, as far as it can be said without one.
         self.settings.upstream.check().map_err(setting)?;
+        Tls::load(&self.settings.tls).map_err(|error| Failure::Setting(error.to_string()))?;
+        // Wherever the stand-in listens, it is ours.
+        self.settings.upstream.allow_plaintext_upstream = true;
         let rest = bind("--rest-listen", self.rest_listen).await?;
         let rest_address = address(&rest)?;
-        let stand_in = Sandbox::new(greeting::change).serve(rest);
+        let stand_in = Sandbox::new(greeting::change).serve(&rest);
         if self.rest_only {
             let signals = Signals::listen().map_err(no_signals)?;
             greeting::rest_only(rest_address);
-            return tokio::select! {
-                ended = stand_in => ended.map_err(|error| stand_in_failed(&error)),
-                () = signals.nth(1) => Ok(()),
-            };
+            tokio::select! {
+                () = stand_in => {}
+                () = signals.nth(1) => {}
+            }
+            return Ok(());
         }
         let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
             .parse()
@@ -218,7 +239,7 @@ impl SandboxArguments {
             rest: rest_address,
         });
         tokio::select! {
-            ended = stand_in => ended.map_err(|error| stand_in_failed(&error)),
+            () = stand_in => Ok(()),
             ended = self.settings.serve(listeners, facade) => ended,
         }
     }
@@ -273,7 +294,7 @@ impl Settings {
 
     async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
         let signals = Signals::listen().map_err(no_signals)?;
-        let admin = admin::serve(listeners.admin, facade.metrics, facade.readiness);
+        let admin = admin::serve(&listeners.admin, facade.metrics, facade.readiness);
         let serving = async {
             facade
                 .server
@@ -287,9 +308,7 @@ impl Settings {
         tokio::select! {
             () = serving => Ok(()),
             () = signals.clone().nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
-            ended = admin => ended.map_err(|error| {
-                Failure::Run(format!("serving the admin port failed: {error}"))
-            }),
+            () = admin => Ok(()),
         }
     }
 }
@@ -312,10 +331,6 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 fn no_signals(error: std::io::Error) -> Failure {
     Failure::Run(format!("signals cannot be received: {error}"))
-}
-
-fn stand_in_failed(error: &std::io::Error) -> Failure {
-    Failure::Run(format!("the stand-in for the REST API failed: {error}"))
 }
 
 #[cfg(test)]

@@ -74,8 +74,9 @@ pub struct Target {
 #[command(after_help = "\
 The meeting control token comes from --token-file or from the variable MEETING_CONTROL_TOKEN.
 Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
-the gRPC code: 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 71 PERMISSION_DENIED,
-72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 77 INTERNAL, 78 UNAVAILABLE, 80 UNAUTHENTICATED.")]
+the gRPC code: 66 UNKNOWN, 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 70 ALREADY_EXISTS,
+71 PERMISSION_DENIED, 72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 74 ABORTED, 76 UNIMPLEMENTED,
+77 INTERNAL, 78 UNAVAILABLE, 80 UNAUTHENTICATED.")]
 pub struct Update {
     #[command(flatten)]
     target: Target,

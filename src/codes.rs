@@ -1,10 +1,10 @@
 //! `codes`: the table of error codes for people, programs and the README.
-#![allow(clippy::print_stdout, reason = "printing is what this room is for")]
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::print;
 use crate::status::code_name;
 use crate::upstream::error_code::{Evidence, Known, Retry, TABLE};
 
@@ -33,7 +33,7 @@ pub fn print(arguments: &Codes) -> bool {
     for code in &arguments.codes {
         let found: Vec<_> = TABLE.iter().filter(|row| row.is_called(code)).collect();
         if found.is_empty() {
-            println!("{code}: not known; the HTTP status decides");
+            print::error_line(&format!("{code}: not known; the HTTP status decides"));
             all_known = false;
         }
         rows.extend(found);
@@ -41,14 +41,12 @@ pub fn print(arguments: &Codes) -> bool {
     if arguments.codes.is_empty() {
         rows.extend(TABLE);
     }
-    print!(
-        "{}",
-        match (arguments.json, arguments.markdown) {
-            (true, _) => json(&rows),
-            (_, true) => markdown(&rows),
-            _ => text(&rows),
-        }
-    );
+    let page = match (arguments.json, arguments.markdown) {
+        (true, _) => json(&rows),
+        (_, true) => markdown(&rows),
+        _ => text(&rows),
+    };
+    print::line(page.trim_end());
     all_known
 }
 

@@ -9,10 +9,11 @@
 //! 4. [`upstream`] sends it to the REST side as a `PUT` and understands the answer.
 //! 5. [`status`] turns every failure into the gRPC status that a caller can act on.
 //!
-//! Around it: [`proto`] is the contract, [`cli`] the commands, [`telemetry`] the logs, [`admin`] the
+//! Around it: [`proto`] is the contract, [`accept`] takes connections in, [`cli`] the commands, [`telemetry`] the logs, [`admin`] the
 //! port for probes and metrics, [`client`] what `update` and `health` do, [`codes`] the table of error
-//! codes, and [`sandbox`] a stand-in for the REST side.
+//! codes, [`print`] how they talk, and [`sandbox`] a stand-in for the REST side.
 
+pub mod accept;
 pub mod admin;
 pub mod call;
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod client;
 pub mod codes;
 pub mod command;
 pub mod deadline;
+pub mod print;
 pub mod proto;
 pub mod sandbox;
 pub mod server;

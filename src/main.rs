@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use meeting_control::cli::{Cli, EXIT_USAGE};
 
-#[allow(clippy::print_stderr, reason = "logging has not started")]
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
@@ -31,7 +30,9 @@ fn main() -> ExitCode {
             status
         }
         Err(error) => {
-            eprintln!("error: the runtime cannot start: {error}");
+            meeting_control::print::error_line(&format!(
+                "error: the runtime cannot start: {error}"
+            ));
             ExitCode::FAILURE
         }
     }

@@ -6,13 +6,12 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::future::poll_fn;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -23,10 +22,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use crate::accept;
 use crate::setting::{SETTINGS, Values};
 use crate::upstream::wire::PATH;
 
@@ -43,10 +43,12 @@ pub const MEETING: &str = "900244663";
 
 /// The most connections at once; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 1024;
-/// The most meetings that are kept; above it, new ones are refused.
+/// The most meetings that are kept.
 const MOST_MEETINGS: usize = 10_000;
 /// The largest request body that is read.
 const LARGEST_BODY: usize = 64 * 1024;
+/// How long a request body may take.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection may take over its request headers, and stay idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -60,12 +62,23 @@ pub struct Sandbox {
 }
 
 /// One running meeting.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Meeting {
+    born: Instant,
     /// REST values in the order of [`SETTINGS`].
     settings: [u8; SETTINGS.len()],
     /// Calls so far, for ids that fail twice.
     calls: u64,
+}
+
+impl Default for Meeting {
+    fn default() -> Self {
+        Self {
+            born: Instant::now(),
+            settings: SETTINGS.each_ref().map(|setting| setting.default),
+            calls: 0,
+        }
+    }
 }
 
 impl Sandbox {
@@ -79,25 +92,12 @@ impl Sandbox {
     }
 
     /// Serves HTTP/1.1 on `listener` until the future is dropped.
-    ///
-    /// # Errors
-    /// When the listener fails.
-    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+    pub async fn serve(self, listener: &TcpListener) {
         let router = self.router();
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) if is_passing(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            let router = router.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                converse(stream, router).await;
-            });
-        }
+        accept::each(listener, MOST_CONNECTIONS, |stream, _| {
+            converse(stream, router.clone())
+        })
+        .await;
     }
 
     fn router(self) -> Router {
@@ -105,38 +105,45 @@ impl Sandbox {
             .route(PATH, put(update).fallback(check::unknown_interface))
             .route("/sandbox/meetings/{id}", get(show))
             .fallback(check::unknown_interface)
-            .layer(DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(self)
     }
 
-    fn change(&self, id: &str, values: &Values) -> Result<(), Refused> {
+    fn change(&self, id: &str, values: &Values) {
+        let mut changes = Vec::new();
         self.meeting(id, |meeting| {
             for ((setting, current), new) in SETTINGS.iter().zip(&mut meeting.settings).zip(values)
             {
                 if let Some(new) = *new
                     && new != *current
                 {
-                    (self.report)(&format!("meeting {id}: {} {current} -> {new}", setting.key));
+                    changes.push(format!("meeting {id}: {} {current} -> {new}", setting.key));
                     *current = new;
                 }
             }
-        })
+        });
+        for change in changes {
+            (self.report)(&change);
+        }
     }
 
     /// Counts a call; every third one comes through.
-    fn is_third_call(&self, id: &str) -> Result<bool, Refused> {
+    fn is_third_call(&self, id: &str) -> bool {
         self.meeting(id, |meeting| {
             meeting.calls += 1;
             meeting.calls % 3 == 0
         })
     }
 
-    fn meeting<T>(&self, id: &str, use_it: impl FnOnce(&mut Meeting) -> T) -> Result<T, Refused> {
+    /// A meeting, which comes into being when it is first used; the oldest makes room for it.
+    fn meeting<T>(&self, id: &str, use_it: impl FnOnce(&mut Meeting) -> T) -> T {
         let mut meetings = self.meetings.lock().unwrap_or_else(PoisonError::into_inner);
         if meetings.len() >= MOST_MEETINGS && !meetings.contains_key(id) {
-            return Err(check::TOO_MANY_MEETINGS);
+            let oldest = meetings.iter().min_by_key(|(_, meeting)| meeting.born);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                meetings.remove(&oldest);
+            }
         }
-        Ok(use_it(meetings.entry(id.to_owned()).or_default()))
+        use_it(meetings.entry(id.to_owned()).or_default())
     }
 }
 
@@ -144,16 +151,6 @@ impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sandbox").finish_non_exhaustive()
     }
-}
-
-/// Whether accepting can go on: the connection is to blame, or too many files are open.
-fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }
 
 /// One connection: HTTP, until a test id asks for something else.
@@ -185,13 +182,15 @@ async fn update(
     State(sandbox): State<Sandbox>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    let answer = match check::request(query.as_deref(), &headers, &body) {
-        Ok((id, values)) => sandbox.answer(&id, &values).await,
-        Err(refused) => Err(refused),
+    let Ok(Ok(body)) = timeout(BODY_LIMIT, to_bytes(body, LARGEST_BODY)).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    let mut response = match check::request(query.as_deref(), &headers, &body) {
+        Ok((id, values)) => sandbox.answer(&id, &values).await,
+        Err(refused) => refused.into_response(),
+    };
     let id = Uuid::new_v4().simple().to_string();
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
@@ -200,29 +199,29 @@ async fn update(
 }
 
 impl Sandbox {
-    async fn answer(&self, id: &str, values: &Values) -> Result<Response, Refused> {
+    async fn answer(&self, id: &str, values: &Values) -> Response {
         match test_id::behaviour(id) {
             Behaviour::Run => {}
-            Behaviour::Status(status) => return Ok(status.into_response()),
+            Behaviour::Status(status) => return status.into_response(),
             Behaviour::StatusTwice(status) => {
-                if !self.is_third_call(id)? {
-                    return Ok(status.into_response());
+                if !self.is_third_call(id) {
+                    return status.into_response();
                 }
             }
-            Behaviour::Code(code) => return Err(Refused::with_code(code)),
+            Behaviour::Code(code) => return Refused::with_code(code).into_response(),
             Behaviour::Delay(delay) => tokio::time::sleep(delay).await,
             Behaviour::Huge(size) => {
-                self.change(id, values)?;
-                return Ok(vec![b' '; size].into_response());
+                self.change(id, values);
+                return vec![b' '; size].into_response();
             }
             Behaviour::Fault(fault) => {
                 let mut response = Response::default();
                 response.extensions_mut().insert(fault);
-                return Ok(response);
+                return response;
             }
         }
-        self.change(id, values)?;
-        Ok(axum::Json(json!({"returnCode": 0, "returnDesc": "Success"})).into_response())
+        self.change(id, values);
+        axum::Json(json!({"returnCode": 0, "returnDesc": "Success"})).into_response()
     }
 }
 

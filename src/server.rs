@@ -1,25 +1,26 @@
 //! The serving side: the listener, the layers around the RPC, health, reflection, and an orderly end.
 
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tonic::Status;
+use tonic::body::Body;
 use tonic::service::{LayerExt as _, Routes};
 use tonic_health::server::HealthReporter;
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::admin::Readiness;
-use crate::call::Peer;
-use crate::deadline::{parse_limit, parse_pause};
+use crate::call::{Call, Peer, REQUEST_ID};
+use crate::deadline::{Deadline, parse_limit, parse_pause};
 use crate::proto::v1::meeting_control_server::{self, MeetingControlServer};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracing;
+use crate::{accept, status};
 
 mod admission;
 mod connection;
@@ -28,7 +29,7 @@ mod observe;
 pub mod tls;
 
 use admission::AdmissionLayer;
-use connection::{Age, Phase};
+use connection::{Bounds, Phase};
 use observe::ObserveLayer;
 use tls::Tls;
 
@@ -41,8 +42,10 @@ pub const METHOD: &str = "UpdateStartedConfConfig";
 const LARGEST_MESSAGE: usize = 16 * 1024;
 /// The most connections at once; more are closed as they come.
 const MOST_CONNECTIONS: usize = 8192;
-/// The pause after a failure to accept, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Calls on one connection beyond the limit of all, so that health and refusals get through.
+const SPARE_STREAMS: u32 = 256;
+/// What the last connections may take to be swept up.
+const SWEEP: Duration = Duration::from_millis(100);
 
 /// Where gRPC is served, and within which bounds.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,7 +60,7 @@ pub struct Settings {
     )]
     pub listen: SocketAddr,
 
-    /// Most calls under way at once; more are refused with RESOURCE_EXHAUSTED
+    /// Most calls under way at once, up to 1000000; more are refused with RESOURCE_EXHAUSTED
     #[arg(
         long,
         env = "MEETING_CONTROL_MAX_IN_FLIGHT",
@@ -131,8 +134,9 @@ impl Server {
         let routes = Routes::new(meeting_control)
             .add_service(AdmissionLayer.named_layer(health_service))
             .add_service(AdmissionLayer.named_layer(reflection().build_v1()?))
-            .add_service(AdmissionLayer.named_layer(reflection().build_v1alpha()?))
-            .prepare();
+            .add_service(AdmissionLayer.named_layer(reflection().build_v1alpha()?));
+        let router = routes.into_axum_router().fallback(unknown_service);
+        let routes = Routes::from(router).prepare();
         Ok(Self {
             routes,
             health,
@@ -165,7 +169,7 @@ impl Server {
         let _ = phase.send(Phase::Draining { until });
         tracing::info!("draining: no new calls");
         // Each connection ends by itself at that moment; the rest is for the last to be swept up.
-        let swept = timeout(patience + ACCEPT_PAUSE, phase.closed()).await;
+        let swept = timeout(patience + SWEEP, phase.closed()).await;
         if let Some(task) = watching_files {
             task.abort();
         }
@@ -188,62 +192,62 @@ impl Server {
     }
 
     async fn accept(&self, listener: &TcpListener, phase: &watch::Receiver<Phase>) {
-        let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        loop {
-            let (stream, address) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(cause = %error, "a connection was not accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => self.spawn(stream, address, place, phase.clone()),
-                Err(_) => tracing::debug!("a connection is closed: too many are open"),
-            }
-        }
-    }
-
-    fn spawn(
-        &self,
-        stream: TcpStream,
-        address: SocketAddr,
-        place: OwnedSemaphorePermit,
-        phase: watch::Receiver<Phase>,
-    ) {
-        let routes = self.routes.clone();
-        let tls = self.tls.clone();
-        let age = Age {
-            most: self.settings.max_connection_age,
+        let bounds = Bounds {
+            // One connection may use all places, and its excess is shed, not kept waiting in the client.
+            most_streams: self.settings.max_in_flight.saturating_add(SPARE_STREAMS),
+            age: self.settings.max_connection_age,
             grace: self.settings.max_connection_age_grace,
         };
-        tokio::spawn(async move {
-            let _place = place;
-            // Small answers must not wait for each other; without it, they are just slower.
-            let _ = stream.set_nodelay(true);
-            let Some(tls) = tls else {
-                return connection::serve(stream, Peer::anonymous(), routes, age, phase).await;
-            };
-            match tls.accept(stream).await {
-                Ok((stream, peer)) => {
-                    if !peer.may_call() {
-                        tracing::warn!(
-                            peer = peer.identity(),
-                            %address,
-                            "a client's certificate has no name that --tls-client-allow lists",
-                        );
-                    }
-                    connection::serve(stream, peer, routes, age, phase).await;
-                }
-                Err(error) => refused_handshake(address, &error),
-            }
-        });
+        accept::each(listener, MOST_CONNECTIONS, |stream, address| {
+            converse(
+                stream,
+                address,
+                self.tls.clone(),
+                self.routes.clone(),
+                bounds,
+                phase.clone(),
+            )
+        })
+        .await;
     }
 }
 
-fn refused_handshake(address: SocketAddr, error: &io::Error) {
-    tracing::warn!(%address, cause = %error, "a TLS handshake failed");
+async fn converse(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    routes: Routes,
+    bounds: Bounds,
+    phase: watch::Receiver<Phase>,
+) {
+    let Some(tls) = tls else {
+        return connection::serve(stream, Peer::anonymous(), routes, bounds, phase).await;
+    };
+    let (stream, peer) = match tls.accept(stream).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::warn!(%address, cause = %error, "a TLS handshake failed");
+            return;
+        }
+    };
+    if !peer.may_call() {
+        tracing::warn!(
+            peer = peer.identity(),
+            %address,
+            "a client's certificate has no name that --tls-client-allow lists",
+        );
+    }
+    connection::serve(stream, peer, routes, bounds, phase).await;
+}
+
+/// Answers calls of services that are not here, with an id and details as everywhere.
+async fn unknown_service(request: http::Request<axum::body::Body>) -> http::Response<Body> {
+    let deadline = Deadline::start(None, Duration::ZERO);
+    let call = Call::arrive(request.headers(), deadline, Peer::anonymous());
+    let status = status::unreadable(&call, &Status::unimplemented("unknown service"));
+    let mut response = status.into_http();
+    response.headers_mut().insert(REQUEST_ID, call.request_id);
+    response
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

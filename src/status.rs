@@ -81,26 +81,56 @@ pub fn failed(call: &Call, error: &UpstreamError) -> Status {
     Verdict::of(error, call.outcome()).close(call)
 }
 
-/// The request could not even be read; `code` and `message` are the framework's.
-pub fn unreadable(call: &Call, code: Code, message: &str) -> Status {
-    let message = match message.trim_end_matches('.') {
-        "" => String::new(),
-        text => format!(": {}", text.chars().take(200).collect::<String>()),
+/// The request could not even be read, and the framework says why. Its words go to the log: it calls
+/// INTERNAL or OUT_OF_RANGE what to the caller is a fault of the request.
+pub fn unreadable(call: &Call, framework: &Status) -> Status {
+    let (code, reason, sentence) = match framework.code() {
+        Code::Unimplemented => (
+            Code::Unimplemented,
+            "NOT_SUPPORTED",
+            "This service, method or encoding is not supported.",
+        ),
+        Code::OutOfRange => (
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+            "The request message is too large.",
+        ),
+        _ => (
+            Code::InvalidArgument,
+            "REQUEST_UNREADABLE",
+            "The request message could not be read as what the contract describes.",
+        ),
     };
-    if code == Code::Unimplemented {
-        let message = format!("This method or encoding is not supported{message}.");
-        return Verdict::ours(code, "NOT_SUPPORTED", message).close(call);
+    let mut status = Verdict {
+        cause: Some(framework.message().to_owned()),
+        ..Verdict::ours(code, reason, sentence.to_owned())
     }
-    // The framework says INTERNAL or OUT_OF_RANGE; to the caller it is a fault of the request.
-    let message = format!("The request message could not be read{message}.");
-    Verdict::ours(Code::InvalidArgument, "REQUEST_UNREADABLE", message).close(call)
+    .close(call);
+    // It tells a caller that compresses what would be understood.
+    const ENCODINGS: &str = "grpc-accept-encoding";
+    if let Some(encodings) = framework.metadata().get(ENCODINGS) {
+        status.metadata_mut().insert(ENCODINGS, encodings.clone());
+    }
+    status
 }
 
-/// The request message had not arrived whole when the deadline passed.
+/// The deadline passed, and not even the rooms below have said so: as a rule because the request message
+/// has not arrived whole.
 pub fn late(call: &Call) -> Status {
     let limit = humantime::format_duration(call.deadline.allowed());
-    let message = format!("The request message did not arrive within {limit}; nothing was sent.");
-    Verdict::ours(Code::DeadlineExceeded, "REQUEST_INCOMPLETE", message).close(call)
+    let fate = fate(call.outcome());
+    let (reason, message) = if call.attempts() == 0 {
+        (
+            "REQUEST_INCOMPLETE",
+            format!("The request message did not arrive within {limit}; {fate}."),
+        )
+    } else {
+        (
+            "DEADLINE_EXCEEDED",
+            format!("The deadline of {limit} passed; {fate}."),
+        )
+    };
+    Verdict::ours(Code::DeadlineExceeded, reason, message).close(call)
 }
 
 /// The peer's certificate has no name that may call; `call` is there where calls are recorded.
@@ -115,7 +145,7 @@ pub fn not_admitted(call: Option<&Call>) -> Status {
 
 /// Too many calls are under way here.
 pub fn overloaded(call: &Call) -> Status {
-    let message = "Too many calls are under way; nothing was sent. Try again shortly.".to_owned();
+    let message = "Too many calls are under way here; nothing was sent.".to_owned();
     Verdict {
         retry_after: Some(OVERLOAD_PAUSE),
         ..Verdict::ours(Code::ResourceExhausted, "OVERLOADED", message)
@@ -123,12 +153,15 @@ pub fn overloaded(call: &Call) -> Status {
     .close(call)
 }
 
-/// A bug: the call panicked.
-pub fn panicked(call: &Call) -> Status {
-    let message = "The façade failed unexpectedly; this call alone is affected.".to_owned();
+/// A bug: the call panicked, or a layer failed in a way that none is made for.
+pub fn broken(call: &Call, cause: String) -> Status {
+    // Nothing else that happened to the call can be relied upon.
+    let fate = fate(Outcome::Unknown);
+    let message = format!("The façade failed unexpectedly, for this call alone; {fate}.");
     Verdict {
         metadata: vec![("outcome", Outcome::Unknown.to_string())],
-        ..Verdict::ours(Code::Internal, "PANIC", message)
+        cause: Some(cause),
+        ..Verdict::ours(Code::Internal, "INTERNAL_FAULT", message)
     }
     .close(call)
 }
@@ -237,14 +270,19 @@ impl Verdict {
             UpstreamError::ConnectionLost { .. } => (
                 Code::Unavailable,
                 "UPSTREAM_CONNECTION_LOST",
-                "The connection to the REST API broke before its answer",
+                "The connection to the REST API broke before its answer was complete",
             ),
             UpstreamError::NotHttp(_) => (
                 Code::Internal,
                 "UPSTREAM_NOT_HTTP",
                 "The REST API's answer is not HTTP",
             ),
-            UpstreamError::AttemptTimedOut(limit) => {
+            UpstreamError::NotTaken(_) => (
+                Code::Unavailable,
+                "UPSTREAM_NOT_TAKEN",
+                "The REST API did not take the request on",
+            ),
+            UpstreamError::AttemptTimedOut { limit, .. } => {
                 let limit = humantime::format_duration(*limit);
                 let message = format!("The REST API did not answer within {limit}; {fate}.");
                 return Self::ours(Code::DeadlineExceeded, "UPSTREAM_TIMEOUT", message);

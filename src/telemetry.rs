@@ -72,7 +72,13 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
     };
     tracing_subscriber::registry()
         .with(lines.with_filter(settings.log_filter.clone()))
-        .try_init()
+        .try_init()?;
+    // A panic is a line like any other, and not a page of text between JSON.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "a panic: this is a bug");
+    }));
+    Ok(())
 }
 
 /// One flat JSON object per line, values as fields of their own.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use tower::retry::{Retry, RetryLayer};
 use tower::{ServiceBuilder, ServiceExt as _};
 
@@ -17,17 +18,22 @@ use crate::telemetry::metrics;
 
 mod attempt;
 mod breaker;
+mod budget;
 mod connection;
 mod envelope;
 pub mod error;
 pub mod error_code;
+mod failure;
+mod gate;
 mod retry;
 mod transport;
 mod wait;
 pub mod wire;
 
 pub use error::UpstreamError;
-pub use transport::{SetupError, causes, use_crypto};
+pub use failure::causes;
+pub use gate::Progress;
+pub use transport::{SetupError, use_crypto};
 pub use wire::{Accepted, BaseUrl};
 
 use attempt::{Attempt, AttemptLayer};
@@ -45,7 +51,7 @@ pub struct Settings {
     pub upstream_ca: Option<PathBuf>,
 
     /// Allow an http:// upstream that is not on this machine; the control token then travels in clear
-    #[arg(long, env = "MEETING_CONTROL_ALLOW_PLAINTEXT_UPSTREAM")]
+    #[arg(long, env = "MEETING_CONTROL_ALLOW_PLAINTEXT_UPSTREAM", value_parser = FalseyValueParser::new())]
     pub allow_plaintext_upstream: bool,
 
     /// Longest time for one attempt, from connecting to the last byte of the answer
@@ -58,7 +64,8 @@ pub struct Settings {
           default_value = "2s", value_parser = parse_limit)]
     pub connect_timeout: Duration,
 
-    /// Most attempts after the first, for failures that can pass; 0 turns retries off
+    /// Most attempts after the first, for failures that can pass, up to 10; 0 turns retries off. A
+    /// pooled connection that turns out to be closed is replaced once without counting
     #[arg(
         long,
         env = "MEETING_CONTROL_MAX_RETRIES",

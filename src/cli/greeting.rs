@@ -1,8 +1,8 @@
 //! What `sandbox` prints: where it is, and calls that can be pasted.
-#![allow(clippy::print_stdout, reason = "printing is what this room is for")]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::print;
 use crate::sandbox::{MEETING, TOKEN};
 
 /// Where everything is.
@@ -18,7 +18,7 @@ pub(super) fn sandbox(addresses: &Addresses) {
     let admin = reachable(addresses.admin);
     let rest = reachable(addresses.rest);
     let program = program();
-    println!(
+    print::line(&format!(
         "\
 The sandbox is up; Ctrl-C ends it.
 
@@ -40,12 +40,12 @@ Look at the meeting:
   curl http://{rest}/sandbox/meetings/{MEETING}
 
 Changes:"
-    );
+    ));
 }
 
 /// Just the stand-in is up.
 pub(super) fn rest_only(rest: SocketAddr) {
-    println!(
+    print::line(&format!(
         "\
 The stand-in for the REST API is up; Ctrl-C ends it.
 
@@ -62,12 +62,12 @@ Look at the meeting:
 
 Changes:",
         rest = reachable(rest),
-    );
+    ));
 }
 
 /// One change of a meeting.
 pub(super) fn change(line: &str) {
-    println!("  {line}");
+    print::line(&format!("  {line}"));
 }
 
 /// An address that a client on this machine can use: a wildcard becomes loopback.

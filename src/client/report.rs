@@ -1,9 +1,4 @@
 //! What `update` and `health` print: results on standard output, errors on standard error.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what this room is for"
-)]
 
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -11,6 +6,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
 
 use super::{REQUEST_ID, UPSTREAM_REQUEST_ID};
+use crate::print;
 use crate::status::code_name;
 
 /// The settings were accepted.
@@ -22,18 +18,25 @@ pub(super) fn success<'a>(
     let changed: Vec<_> = changed
         .map(|(setting, value)| format!("{setting} = {value}"))
         .collect();
-    println!("OK: meeting {conference_id}: {}", changed.join(", "));
+    print::line(&format!(
+        "OK: meeting {conference_id}: {}",
+        changed.join(", ")
+    ));
     for key in [REQUEST_ID, UPSTREAM_REQUEST_ID] {
         if let Some(id) = metadata.get(key).and_then(|id| id.to_str().ok()) {
-            line(key, id, |text| println!("{text}"));
+            line(key, id, print::line);
         }
     }
 }
 
 /// The whole error: code, message and every detail.
 pub(super) fn failure(status: &Status) {
-    eprintln!("{}: {}", code_name(status.code()), status.message());
-    let print = |text: &str| eprintln!("{text}");
+    print::error_line(&format!(
+        "{}: {}",
+        code_name(status.code()),
+        status.message()
+    ));
+    let print = print::error_line;
     let details = status.get_error_details();
     if let Some(info) = details.error_info() {
         line("reason", &info.reason, print);
@@ -64,7 +67,7 @@ pub(super) fn failure(status: &Status) {
 
 /// What the health service said.
 pub(super) fn health(status: ServingStatus) {
-    println!("{}", status.as_str_name());
+    print::line(status.as_str_name());
 }
 
 fn line(name: &str, value: &str, print: impl Fn(&str)) {

@@ -25,8 +25,6 @@ pub(super) struct Refused {
     pub(super) message: &'static str,
 }
 
-pub(super) const TOO_MANY_MEETINGS: Refused =
-    refused(500, "MMC.111072001", "CONF_APPLY_RESOURCE_FAILED");
 const UNKNOWN_INTERFACE: Refused = refused(
     404,
     "APIG.0101",
@@ -87,6 +85,9 @@ fn conference_id(query: &str) -> Result<String, Refused> {
     let id = percent_decode_str(id)
         .decode_utf8()
         .map_err(|_| BAD_PARAMETER)?;
+    if !command::is_conference_id(&id) {
+        return Err(BAD_PARAMETER);
+    }
     Ok(id.into_owned())
 }
 
@@ -176,6 +177,7 @@ mod tests {
             (None, &[GOOD, JSON], BODY, NO_ID),
             (Some("conferenceID="), &[GOOD, JSON], BODY, NO_ID),
             (Some("conferenceID=%ff"), &[GOOD, JSON], BODY, BAD_PARAMETER),
+            (Some("conferenceID=%0a"), &[GOOD, JSON], BODY, BAD_PARAMETER),
             (ID, &[JSON], BODY, NO_TOKEN),
             (ID, &[(command::TOKEN, "cnr1"), JSON], BODY, BAD_TOKEN),
             (

@@ -20,8 +20,6 @@ use tower::Service as _;
 use super::greeted::Greeted;
 use crate::call::Peer;
 
-/// The most calls at once on one connection.
-const MOST_STREAMS: u32 = 1024;
 /// The largest header list; leaves room for a token that is too long to be told so.
 const LARGEST_HEADERS: u32 = 32 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
@@ -50,11 +48,13 @@ pub(super) enum Phase {
     Draining { until: Instant },
 }
 
-/// How old a connection grows.
+/// How much a connection carries, and how old it grows.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Age {
+pub(super) struct Bounds {
+    /// The most calls at once.
+    pub(super) most_streams: u32,
     /// After so long, ±10 %, the client is asked to make a new connection, …
-    pub(super) most: Duration,
+    pub(super) age: Duration,
     /// … and after so much more, the calls that are still open are cut off.
     pub(super) grace: Duration,
 }
@@ -65,7 +65,7 @@ pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     routes: Routes,
-    age: Age,
+    bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
 ) {
     let (stream, greeting) = Greeted::new(stream);
@@ -78,7 +78,8 @@ pub(super) async fn serve(
             Ok::<_, Infallible>(response)
         }
     });
-    let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(builder(bounds.most_streams).serve_connection(TokioIo::new(stream), service));
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
@@ -87,7 +88,7 @@ pub(super) async fn serve(
             tracing::debug!("a connection is closed: no HTTP/2 in time");
             return;
         }
-        () = sleep(jittered(age.most)) => Instant::now() + age.grace,
+        () = sleep(jittered(bounds.age)) => Instant::now() + bounds.grace,
         until = draining(&mut phase) => until,
     };
     // The first GOAWAY still lets in what is on its way; the second, a round trip later, is final.
@@ -103,11 +104,11 @@ pub(super) async fn serve(
     }
 }
 
-fn builder() -> http2::Builder<TokioExecutor> {
+fn builder(most_streams: u32) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(most_streams)
         .max_header_list_size(LARGEST_HEADERS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

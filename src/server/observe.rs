@@ -3,6 +3,7 @@
 //! A call that panics, whose request does not arrive in time, that the framework refuses, or whose
 //! caller goes away, ends here; every other failure has its status already.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -102,7 +103,7 @@ where
         request.extensions_mut().insert(Arc::clone(&call));
         self.metrics.start();
         Observed {
-            inner: self.inner.call(request),
+            inner: Some(self.inner.call(request)),
             backstop: Box::pin(sleep(deadline.limit() + BACKSTOP)),
             ending: Ending {
                 call,
@@ -118,7 +119,7 @@ pin_project! {
     #[derive(Debug)]
     pub(super) struct Observed<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
         backstop: Pin<Box<Sleep>>,
         ending: Ending,
     }
@@ -131,22 +132,31 @@ where
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let inner = this.inner;
+        let mut this = self.project();
         let call = &this.ending.call;
-        // The future is not polled again after a panic, so no broken state is ever seen.
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            // Only after the answer, when nobody polls any more.
+            return Poll::Pending;
+        };
+        // The future is dropped after a panic, so no broken state is ever seen.
         let end = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
             Ok(Poll::Ready(Ok(response))) => end_of(response, call),
             Ok(Poll::Ready(Err(error))) if error.is::<Overloaded>() => {
                 this.ending.metrics.shed();
                 Err(status::overloaded(call))
             }
-            Ok(Poll::Ready(Err(_))) | Err(_) => Err(status::panicked(call)),
+            Ok(Poll::Ready(Err(error))) => Err(status::broken(call, error.to_string())),
+            Err(panic) => Err(status::broken(call, message_of(&*panic))),
             Ok(Poll::Pending) => match this.backstop.as_mut().poll(cx) {
-                Poll::Ready(()) => Err(status::late(call)),
+                Poll::Ready(()) => {
+                    // What it was doing ends here, and is known to the call.
+                    this.inner.set(None);
+                    Err(status::late(call))
+                }
                 Poll::Pending => return Poll::Pending,
             },
         };
+        this.inner.set(None);
         Poll::Ready(Ok(this.ending.answer(end)))
     }
 }
@@ -207,11 +217,18 @@ fn end_of(response: Response<Body>, call: &Call) -> Result<Response<Body>, Statu
     match Status::from_header_map(response.headers()) {
         None => Ok(response),
         Some(status) if status.code() == Code::Ok => Ok(response),
-        Some(status) if status.details().is_empty() => {
-            Err(status::unreadable(call, status.code(), status.message()))
-        }
+        Some(status) if status.details().is_empty() => Err(status::unreadable(call, &status)),
         Some(ours) => Err(ours),
     }
+}
+
+/// What a panic said.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without words"))
 }
 
 fn log_success(call: &Call) {

@@ -53,6 +53,7 @@ pub struct Upstream {
     budget_spent: Counter,
     errors: Counters,
     breaker_state: Gauge,
+    breaker_refused: Counter,
 }
 
 /// How an attempt ended.
@@ -73,9 +74,11 @@ pub enum AttemptEnd {
 /// Why an attempt was followed by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryReason {
-    /// Nothing was changed so far: not sent, or refused.
-    NotApplied,
-    /// An attempt so far may have changed the settings.
+    /// The attempt before was not sent.
+    NotSent,
+    /// The attempt before was refused, and changed nothing.
+    Refused,
+    /// The attempt before may have changed the settings.
     Unknown,
     /// The attempt before met a pooled connection that the peer had closed.
     StaleConnection,
@@ -103,11 +106,17 @@ impl AttemptEnd {
 }
 
 impl RetryReason {
-    const ALL: [Self; 3] = [Self::NotApplied, Self::Unknown, Self::StaleConnection];
+    const ALL: [Self; 4] = [
+        Self::NotSent,
+        Self::Refused,
+        Self::Unknown,
+        Self::StaleConnection,
+    ];
 
     fn label(self) -> &'static str {
         match self {
-            Self::NotApplied => "not_applied",
+            Self::NotSent => "not_sent",
+            Self::Refused => "refused",
             Self::Unknown => "unknown",
             Self::StaleConnection => "stale_connection",
         }
@@ -282,6 +291,12 @@ impl Upstream {
             "0: calls go through; 1: upstream is down, calls are refused at once; 2: probing",
             breaker_state.clone(),
         );
+        let breaker_refused = Counter::default();
+        registry.register(
+            "breaker_refused",
+            "Attempts not made because the upstream was known to be down",
+            breaker_refused.clone(),
+        );
         Self {
             attempts: AttemptEnd::ALL
                 .map(|end| attempts.get_or_create(&[("outcome", end.label())]).clone()),
@@ -291,6 +306,7 @@ impl Upstream {
             budget_spent,
             errors,
             breaker_state,
+            breaker_refused,
         }
     }
 
@@ -315,6 +331,11 @@ impl Upstream {
         self.errors
             .get_or_create(&[("error_code", code.unwrap_or("other"))])
             .inc();
+    }
+
+    /// An attempt was not made because the upstream was known to be down.
+    pub fn refused_by_breaker(&self) {
+        self.breaker_refused.inc();
     }
 
     /// The breaker changed; see the metric's help for the numbers.

@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
+use super::gate::{Gate, Progress};
 use super::wire::{Accepted, Answer, Put};
-use crate::call::Outcome;
+use crate::call::{Call, Outcome};
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::{self, AttemptEnd};
 use crate::telemetry::trace::Span;
@@ -64,32 +65,26 @@ where
     }
 
     fn call(&mut self, mut put: Put) -> Self::Future {
-        let call = Arc::clone(&put.call);
-        let limit = Limit::of(self.limit, &call.deadline);
+        let limit = Limit::of(self.limit, &put.call.deadline);
         if limit.time.is_zero() {
-            return Box::pin(ready(Err(limit.error(false))));
+            return Box::pin(ready(Err(limit.error(Progress::NotSent))));
         }
-        call.start_attempt();
-        let span = call
-            .span
-            .as_ref()
-            .map(|span| span.attempt(call.attempts(), &put.content.url));
-        put.traceparent = span.as_ref().and_then(Span::traceparent);
-        let mut watch = Watch::start(Arc::clone(&self.metrics), span);
+        put.call.start_attempt();
+        if let Some(reason) = put.retry_of {
+            self.metrics.retry(reason);
+        }
+        put.gate = Arc::default();
+        let watch = Watch::start(Arc::clone(&self.metrics), &put);
+        put.traceparent = watch.span.as_ref().and_then(Span::traceparent);
         let content = Arc::clone(&put.content);
         let answer = self.inner.call(put);
         Box::pin(async move {
             let result = match timeout(limit.time, answer).await {
                 Ok(Ok(answer)) => content.read(&answer),
                 Ok(Err(error)) => Err(error),
-                Err(_elapsed) => Err(limit.error(call.sent())),
+                Err(_elapsed) => Err(limit.error(watch.gate.close())),
             };
-            let outcome = match &result {
-                Ok(_) => Outcome::NotApplied,
-                Err(error) => error.outcome(call.sent()),
-            };
-            call.end_attempt(outcome);
-            watch.end(&result, outcome);
+            watch.end(&result);
             result
         })
     }
@@ -111,57 +106,79 @@ impl Limit {
         }
     }
 
-    fn error(&self, sent: bool) -> UpstreamError {
+    fn error(&self, progress: Progress) -> UpstreamError {
         match self.deadline {
-            Some(allowed) => UpstreamError::DeadlineExceeded { allowed, sent },
-            None => UpstreamError::AttemptTimedOut(self.time),
+            Some(allowed) => UpstreamError::DeadlineExceeded { allowed, progress },
+            None => UpstreamError::AttemptTimedOut {
+                limit: self.time,
+                progress,
+            },
         }
     }
 }
 
-/// Counts an attempt when it ends, or when its caller goes away.
+/// Settles an attempt when it ends, or when its caller goes away.
 struct Watch {
     metrics: Arc<metrics::Upstream>,
+    call: Arc<Call>,
+    gate: Arc<Gate>,
     span: Option<Span>,
     started: Instant,
     end: AttemptEnd,
+    /// What the attempt leaves behind, once that is known.
+    outcome: Option<Outcome>,
 }
 
 impl Watch {
-    fn start(metrics: Arc<metrics::Upstream>, span: Option<Span>) -> Self {
+    fn start(metrics: Arc<metrics::Upstream>, put: &Put) -> Self {
+        let number = put.call.attempts();
+        let span = put.call.span.as_ref();
         Self {
             metrics,
-            span,
+            call: Arc::clone(&put.call),
+            gate: Arc::clone(&put.gate),
+            span: span.map(|span| span.attempt(number, &put.content.url)),
             started: Instant::now(),
             end: AttemptEnd::Cancelled,
+            outcome: None,
         }
     }
 
-    fn end(&mut self, result: &Result<Accepted, UpstreamError>, outcome: Outcome) {
-        if let Some(span) = &self.span {
-            let status = match result {
-                Ok(accepted) => Some(accepted.status),
-                Err(error) => error.refusal().map(|refusal| refusal.status),
-            };
-            if let Some(status) = status {
-                span.set("http.response.status_code", i64::from(status));
-            }
-        }
-        self.end = match result {
-            Ok(_) => AttemptEnd::Accepted,
+    fn end(mut self, result: &Result<Accepted, UpstreamError>) {
+        let (status, outcome, end) = match result {
+            Ok(accepted) => (
+                Some(accepted.status),
+                Outcome::NotApplied,
+                AttemptEnd::Accepted,
+            ),
             Err(UpstreamError::Refused(refusal)) => {
                 self.metrics.error(refusal.known.map(|row| row.code));
-                AttemptEnd::Refused
+                (Some(refusal.status), refusal.outcome(), AttemptEnd::Refused)
             }
-            Err(_) if outcome == Outcome::NotApplied => AttemptEnd::NotSent,
-            Err(_) => AttemptEnd::NoAnswer,
+            Err(error) => match error.outcome() {
+                Outcome::NotApplied => (None, Outcome::NotApplied, AttemptEnd::NotSent),
+                Outcome::Unknown => (None, Outcome::Unknown, AttemptEnd::NoAnswer),
+            },
         };
+        if let (Some(span), Some(status)) = (&self.span, status) {
+            span.set("http.response.status_code", i64::from(status));
+        }
+        self.end = end;
+        self.outcome = Some(outcome);
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.metrics.attempt(self.end, self.started.elapsed());
+        let elapsed = self.started.elapsed();
+        // Also without an end of its own, the attempt must leave no body that could still depart.
+        let progress = self.gate.close();
+        let outcome = self.outcome.unwrap_or(match progress {
+            Progress::NotSent => Outcome::NotApplied,
+            Progress::Sent | Progress::Answered => Outcome::Unknown,
+        });
+        self.call.end_attempt(outcome, elapsed);
+        self.metrics.attempt(self.end, elapsed);
         if let Some(span) = &self.span {
             let failed = self.end != AttemptEnd::Accepted;
             span.end_attempt(failed.then(|| self.end.label()));

@@ -1,8 +1,9 @@
-//! Fails fast while the upstream is down: after a few attempts in a row without any answer, calls are
+//! Fails fast while the upstream is down: after some attempts in a row without any answer, calls are
 //! refused at once, and single calls probe until one is answered.
 //!
 //! Any HTTP answer closes the breaker, whatever its status: it says that somebody is there.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,18 +13,21 @@ use tokio::time::Instant;
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
+use super::failure::causes;
+use super::gate::Progress;
 use super::wire::{Accepted, Put};
 use crate::telemetry::metrics;
 
-/// Attempts in a row without an answer, after which the upstream counts as down, …
+/// Attempts in a row without an answer, after which the upstream may count as down: …
 const THRESHOLD: u32 = 5;
-/// … if that has gone on for so long: faults come back sooner than answers, so at the start of a burst
-/// a few of them can be the first that is heard.
+/// … if they failed outright, for so long. Faults come back sooner than answers, so at the start of a
+/// burst a few of them can be the first that is heard.
 const TRIAL: Duration = Duration::from_millis(500);
+/// … or if callers gave up waiting, after so long a silence. One caller may be in a hurry; a service
+/// that answers nobody for that long is down to all.
+const SILENCE: Duration = Duration::from_secs(2);
 /// The time between two probes; an upstream that is back is noticed so soon.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// A caller's deadline that passed sooner says nothing about whether a connection can be made.
-const FAIR_TRIAL: Duration = Duration::from_millis(500);
 
 /// Adds [`Breaker`] to a service that makes attempts.
 #[derive(Debug, Clone)]
@@ -48,8 +52,8 @@ enum State {
     Closed(Record),
     /// Attempts are refused until then.
     Open { until: Instant },
-    /// One attempt goes through to see whether the upstream is back.
-    Probing,
+    /// Since then, an attempt is under way to see whether the upstream is back.
+    Probing { since: Instant },
 }
 
 /// What is held against an upstream that counts as up.
@@ -57,35 +61,58 @@ enum State {
 struct Record {
     /// It counts as up since then; attempts from before tell of a time that is over.
     since: Instant,
-    /// So many attempts in a row got no answer.
-    failures: u32,
-    /// The first of them ended then.
-    first: Instant,
+    /// Attempts in a row that failed outright, from the end of the first.
+    failed: Row,
+    /// Attempts in a row without an answer for whatever reason, from the start of the first.
+    unanswered: Row,
+}
+
+/// Attempts in a row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    length: u32,
+    first: Option<Instant>,
+}
+
+impl Row {
+    fn and(self, at: Instant) -> Self {
+        Self {
+            length: self.length.saturating_add(1),
+            first: self.first.or(Some(at)),
+        }
+    }
+
+    fn is_long(self, now: Instant, lasting: Duration) -> bool {
+        let lasted = self.first.map(|first| now.saturating_duration_since(first));
+        self.length >= THRESHOLD && lasted >= Some(lasting)
+    }
 }
 
 impl Record {
     fn clean(since: Instant) -> Self {
         Self {
             since,
-            failures: 0,
-            first: since,
+            failed: Row::default(),
+            unanswered: Row::default(),
         }
     }
 
     /// One more attempt without an answer.
-    fn and_failure(self, now: Instant) -> State {
-        let failures = self.failures.saturating_add(1);
-        let first = if failures == 1 { now } else { self.first };
-        if failures >= THRESHOLD && now.duration_since(first) >= TRIAL {
+    fn and(self, attempt: &Admitted, now: Instant) -> State {
+        let record = Self {
+            unanswered: self.unanswered.and(attempt.started),
+            failed: match attempt.sign {
+                Sign::Dead => self.failed.and(now),
+                Sign::Silent | Sign::Alive | Sign::None => self.failed,
+            },
+            ..self
+        };
+        if record.failed.is_long(now, TRIAL) || record.unanswered.is_long(now, SILENCE) {
             State::Open {
                 until: now + PROBE_INTERVAL,
             }
         } else {
-            State::Closed(Self {
-                failures,
-                first,
-                ..self
-            })
+            State::Closed(record)
         }
     }
 }
@@ -93,9 +120,13 @@ impl Record {
 /// What an attempt says about the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sign {
+    /// It answered.
     Alive,
+    /// It could not be reached, or failed to answer when it had its time.
     Dead,
-    /// Nothing: the caller went away, was in too much of a hurry, or met a stale connection.
+    /// It had not answered when the caller gave up.
+    Silent,
+    /// Nothing: the attempt met a stale connection.
     None,
 }
 
@@ -135,7 +166,10 @@ where
     fn call(&mut self, put: Put) -> Self::Future {
         let attempt = match Shared::admit(&self.shared) {
             Ok(attempt) => attempt,
-            Err(wait) => return Box::pin(async move { Err(UpstreamError::KnownDown(wait)) }),
+            Err(wait) => {
+                self.shared.metrics.refused_by_breaker();
+                return Box::pin(ready(Err(UpstreamError::KnownDown(wait))));
+            }
         };
         let answer = self.inner.call(put);
         Box::pin(async move {
@@ -146,20 +180,25 @@ where
     }
 }
 
-/// An attempt that was let through; dropped without an end, it has given no sign.
+/// An attempt that was let through; dropped without an end, its caller gave up.
 #[derive(Debug)]
 struct Admitted {
     shared: Arc<Shared>,
     started: Instant,
     probe: bool,
     sign: Sign,
+    cause: Option<String>,
 }
 
 impl Admitted {
     fn ended(mut self, result: &Result<Accepted, UpstreamError>) {
         self.sign = match result {
             Ok(_) => Sign::Alive,
-            Err(error) => sign_of(error, self.started.elapsed()),
+            Err(error) => {
+                let sign = sign_of(error);
+                self.cause = (sign == Sign::Dead).then(|| causes(error));
+                sign
+            }
         };
     }
 }
@@ -170,22 +209,31 @@ impl Drop for Admitted {
     }
 }
 
-fn sign_of(error: &UpstreamError, elapsed: Duration) -> Sign {
+fn sign_of(error: &UpstreamError) -> Sign {
     match error {
-        UpstreamError::Refused(_) => Sign::Alive,
-        UpstreamError::ConnectionLost { stale: true, .. } | UpstreamError::KnownDown(_) => {
-            Sign::None
+        UpstreamError::Refused(_)
+        | UpstreamError::NotTaken(_)
+        | UpstreamError::ConnectionLost {
+            progress: Progress::Answered,
+            ..
         }
-        // A slow answer is the service's own affair; a connection that does not come is a sign.
-        UpstreamError::DeadlineExceeded { sent, .. } if *sent || elapsed < FAIR_TRIAL => Sign::None,
+        | UpstreamError::AttemptTimedOut {
+            progress: Progress::Answered,
+            ..
+        }
+        | UpstreamError::DeadlineExceeded {
+            progress: Progress::Answered,
+            ..
+        } => Sign::Alive,
+        UpstreamError::ConnectionLost { stale: true, .. } => Sign::None,
+        UpstreamError::DeadlineExceeded { .. } | UpstreamError::KnownDown(_) => Sign::Silent,
         UpstreamError::NameNotFound(_)
         | UpstreamError::ConnectFailed(_)
         | UpstreamError::ConnectTimedOut(_)
         | UpstreamError::TlsFailed(_)
         | UpstreamError::ConnectionLost { .. }
         | UpstreamError::NotHttp(_)
-        | UpstreamError::AttemptTimedOut(_)
-        | UpstreamError::DeadlineExceeded { .. } => Sign::Dead,
+        | UpstreamError::AttemptTimedOut { .. } => Sign::Dead,
     }
 }
 
@@ -197,26 +245,32 @@ impl Shared {
 
     /// Lets an attempt through, or says how long until the next probe.
     fn admit(shared: &Arc<Self>) -> Result<Admitted, Duration> {
+        let now = Instant::now();
         let mut state = shared.state();
-        let probe = match *state {
-            State::Closed(_) => false,
-            State::Open { until } => {
-                let wait = until.saturating_duration_since(Instant::now());
-                if !wait.is_zero() {
-                    return Err(wait);
-                }
-                *state = State::Probing;
-                shared.metrics.breaker(2);
-                true
-            }
-            State::Probing => return Err(PROBE_INTERVAL),
+        // A probe that hangs must not keep out the next one.
+        let next_probe = match *state {
+            State::Closed(_) => None,
+            State::Open { until } => Some(until),
+            State::Probing { since } => Some(since + PROBE_INTERVAL),
         };
+        let probe = next_probe.is_some();
+        if let Some(at) = next_probe {
+            let wait = at.saturating_duration_since(now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            *state = State::Probing { since: now };
+        }
         drop(state);
+        if probe {
+            shared.metrics.breaker(2);
+        }
         Ok(Admitted {
             shared: Arc::clone(shared),
-            started: Instant::now(),
+            started: now,
             probe,
-            sign: Sign::None,
+            sign: Sign::Silent,
+            cause: None,
         })
     }
 
@@ -224,41 +278,49 @@ impl Shared {
     fn settle(&self, attempt: &Admitted) {
         let now = Instant::now();
         let mut state = self.state();
-        let next = match (*state, attempt.sign) {
+        let before = *state;
+        let after = match (before, attempt.sign) {
             (State::Closed(record), Sign::Alive) => State::Closed(Record::clean(record.since)),
-            (State::Closed(record), Sign::Dead) if attempt.started >= record.since => {
-                record.and_failure(now)
+            (State::Closed(record), Sign::Dead | Sign::Silent)
+                if attempt.started >= record.since =>
+            {
+                record.and(attempt, now)
             }
             // Whoever has an answer, the upstream is back.
-            (State::Open { .. } | State::Probing, Sign::Alive) => State::Closed(Record::clean(now)),
-            (State::Probing, Sign::Dead) if attempt.probe => State::Open {
+            (State::Open { .. } | State::Probing { .. }, Sign::Alive) => {
+                State::Closed(Record::clean(now))
+            }
+            (State::Probing { .. }, Sign::Dead | Sign::Silent) if attempt.probe => State::Open {
                 until: now + PROBE_INTERVAL,
             },
             // The probe said nothing, so the next call is the probe.
-            (State::Probing, Sign::None) if attempt.probe => State::Open { until: now },
-            (unmoved, Sign::Dead | Sign::None) => unmoved,
+            (State::Probing { .. }, Sign::None) if attempt.probe => State::Open { until: now },
+            (unmoved, Sign::Dead | Sign::Silent | Sign::None) => unmoved,
         };
-        self.tell(*state, next);
-        *state = next;
+        *state = after;
+        drop(state);
+        self.tell(before, after, attempt);
     }
 
     /// Says in the log and in the metrics what has changed.
-    fn tell(&self, before: State, after: State) {
+    fn tell(&self, before: State, after: State, attempt: &Admitted) {
         match (before, after) {
-            (State::Closed(_), State::Open { .. }) => {
+            (State::Closed(record), State::Open { .. }) => {
                 tracing::error!(
-                    "the upstream is down: calls are refused at once until it answers a probe"
+                    unanswered = record.unanswered.length + 1,
+                    cause = attempt.cause,
+                    "the upstream is down: calls are refused at once until it answers a probe",
                 );
                 self.metrics.breaker(1);
             }
-            (State::Probing, State::Open { .. }) => self.metrics.breaker(1),
-            (State::Open { .. } | State::Probing, State::Closed(_)) => {
+            (State::Probing { .. }, State::Open { .. }) => self.metrics.breaker(1),
+            (State::Open { .. } | State::Probing { .. }, State::Closed(_)) => {
                 tracing::info!("the upstream is back");
                 self.metrics.breaker(0);
             }
             (State::Closed(_), State::Closed(_))
             | (State::Open { .. }, State::Open { .. })
-            | (_, State::Probing) => {}
+            | (_, State::Probing { .. }) => {}
         }
     }
 }

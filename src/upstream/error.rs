@@ -5,6 +5,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::error_code::{self, Known, Retry};
+use super::gate::Progress;
 use crate::call::Outcome;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -29,23 +30,33 @@ pub enum UpstreamError {
     ConnectionLost {
         /// What broke it.
         source: Source,
-        /// The connection had served before, and not a byte of an answer came: it may well have
-        /// been closed while it lay idle.
+        /// How far the attempt had come.
+        progress: Progress,
+        /// The connection had served before, and no answer came: it may well have been closed while it
+        /// lay idle.
         stale: bool,
     },
+    /// The upstream refused to take the request on, which then cannot have changed anything.
+    #[error("the upstream did not take the request on")]
+    NotTaken(#[source] Source),
     /// What came back is not HTTP.
     #[error("the upstream's answer is not HTTP")]
     NotHttp(#[source] Source),
     /// An attempt got no answer within its limit.
-    #[error("no answer within the attempt limit of {0:?}")]
-    AttemptTimedOut(Duration),
+    #[error("no answer within the attempt limit of {limit:?}")]
+    AttemptTimedOut {
+        /// The limit of the attempt.
+        limit: Duration,
+        /// How far the attempt had come.
+        progress: Progress,
+    },
     /// The call as a whole ran out of time.
     #[error("no answer within the deadline of {allowed:?}")]
     DeadlineExceeded {
         /// The time that the call had.
         allowed: Duration,
-        /// Whether the attempt's request had begun to leave.
-        sent: bool,
+        /// How far the attempt had come.
+        progress: Progress,
     },
     /// The upstream gave no answer for a while; nothing was sent. It is asked again in so long.
     #[error("the upstream is known to be down")]
@@ -75,13 +86,23 @@ pub struct Refusal {
 }
 
 impl UpstreamError {
-    /// What this failure alone says about the settings, `sent` being whether the request's body
-    /// had begun to leave.
-    pub fn outcome(&self, sent: bool) -> Outcome {
+    /// What this failure alone says about the settings.
+    pub fn outcome(&self) -> Outcome {
         match self {
+            Self::NameNotFound(_)
+            | Self::ConnectFailed(_)
+            | Self::ConnectTimedOut(_)
+            | Self::TlsFailed(_)
+            | Self::NotTaken(_)
+            | Self::KnownDown(_) => Outcome::NotApplied,
+            Self::NotHttp(_) => Outcome::Unknown,
+            Self::ConnectionLost { progress, .. }
+            | Self::AttemptTimedOut { progress, .. }
+            | Self::DeadlineExceeded { progress, .. } => match progress {
+                Progress::NotSent => Outcome::NotApplied,
+                Progress::Sent | Progress::Answered => Outcome::Unknown,
+            },
             Self::Refused(refusal) => refusal.outcome(),
-            _ if sent => Outcome::Unknown,
-            _ => Outcome::NotApplied,
         }
     }
 
@@ -97,7 +118,8 @@ impl UpstreamError {
             | Self::ConnectFailed(_)
             | Self::ConnectTimedOut(_)
             | Self::ConnectionLost { .. }
-            | Self::AttemptTimedOut(_) => Retry::Backoff,
+            | Self::NotTaken(_)
+            | Self::AttemptTimedOut { .. } => Retry::Backoff,
             Self::TlsFailed(_)
             | Self::NotHttp(_)
             | Self::DeadlineExceeded { .. }

@@ -3,13 +3,17 @@
 //! The call sets absolute values, so repeating it is harmless at once; a late repeat could undo what
 //! a host did meanwhile, so the window is the deadline and never more.
 
+use std::future::{Ready, ready};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use tokio::time::{Sleep, sleep};
+use tonic::Code;
 use tower::retry::Policy;
-use tower::retry::budget::{Budget as _, TpsBudget};
 
+use super::budget::Budget;
 use super::error::UpstreamError;
 use super::error_code::Retry;
 use super::wire::{Accepted, Put};
@@ -20,50 +24,77 @@ use crate::telemetry::metrics::{self, RetryReason};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Upper bound of every pause that the REST side did not ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause when calls are throttled and the REST side does not say for how long; callers are told
+/// the same.
+const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Retries per call that the budget allows on average.
-const BUDGET_SHARE: f32 = 0.2;
-/// Retries per second that the budget allows however few calls there are.
-const BUDGET_FLOOR: u32 = 1;
-/// How long a call's share of the budget lasts.
-const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// What the next attempt is expected to take: as long as the one before, within these bounds. With less
+/// time left, the answer that is there is worth more.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(20);
+const LONGEST_ATTEMPT: Duration = Duration::from_millis(500);
 
-/// What all calls share: the limit and the budget.
-#[derive(Debug, Clone)]
+/// A connection that had been closed is found out sooner than this.
+const STALE_LIMIT: Duration = Duration::from_millis(500);
+
+/// Decides for one call, with a budget that all calls share. A clone begins a new call.
+#[derive(Debug)]
 pub(super) struct RetryPolicy {
     most: u32,
-    budget: Arc<TpsBudget>,
+    /// For failures of the REST side.
+    budget: Arc<Budget>,
+    /// For pooled connections that turn out to be closed: nothing is wrong with the REST side.
+    stale_budget: Arc<Budget>,
     metrics: Arc<metrics::Upstream>,
-    /// Whether this call has paid its share into the budget.
+    /// Whether this call has paid its share.
     paid: bool,
-    /// Retries of this call so far.
+    /// Retries of this call so far, without the one for a stale connection.
     done: u32,
-    /// Whether this call has met a stale connection before.
     met_stale: bool,
+    /// What the attempt before ended with.
+    before: Option<UpstreamError>,
 }
 
 impl RetryPolicy {
     /// Allows up to `most` retries for each call; 0 turns them off.
     pub(super) fn new(most: u32, metrics: Arc<metrics::Upstream>) -> Self {
+        Self::with(
+            most,
+            Arc::new(Budget::new(0.2, 1.0, 100.0)),
+            Arc::new(Budget::new(0.0, 10.0, 100.0)),
+            metrics,
+        )
+    }
+
+    fn with(
+        most: u32,
+        budget: Arc<Budget>,
+        stale_budget: Arc<Budget>,
+        metrics: Arc<metrics::Upstream>,
+    ) -> Self {
         Self {
             most,
-            budget: Arc::new(TpsBudget::new(BUDGET_WINDOW, BUDGET_FLOOR, BUDGET_SHARE)),
+            budget,
+            stale_budget,
             metrics,
             paid: false,
             done: 0,
             met_stale: false,
+            before: None,
         }
     }
 
     /// The pause before the next attempt, `None` when there is to be none.
     fn pause(&mut self, put: &Put, error: &UpstreamError) -> Option<Duration> {
-        if self.most == 0 {
+        let remaining = put.call.deadline.remaining();
+        let expected = put
+            .call
+            .last_attempt()
+            .clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
+        if self.most == 0 || remaining <= expected {
             return None;
         }
-        // Nothing is wrong with the REST side, so neither a pause nor the budget is called for.
-        if error.is_stale() && !self.met_stale {
+        if self.is_free(put, error) {
             self.met_stale = true;
-            self.metrics.retry(RetryReason::StaleConnection);
             return Some(Duration::ZERO);
         }
         let most = match error.retry() {
@@ -71,12 +102,8 @@ impl RetryPolicy {
             Retry::Once => self.most.min(1),
             Retry::Backoff => self.most,
         };
-        if self.done >= most {
-            return None;
-        }
-        let asked_for = error.refusal().and_then(|refusal| refusal.retry_after);
-        let pause = jitter(self.done).max(asked_for.unwrap_or_default());
-        if pause >= put.call.deadline.remaining() {
+        let pause = jitter(self.done).max(asked_for(error));
+        if self.done >= most || pause + expected >= remaining {
             return None;
         }
         if !self.budget.withdraw() {
@@ -84,11 +111,42 @@ impl RetryPolicy {
             return None;
         }
         self.done += 1;
-        self.metrics.retry(match put.call.outcome() {
-            Outcome::NotApplied => RetryReason::NotApplied,
-            Outcome::Unknown => RetryReason::Unknown,
-        });
         Some(pause)
+    }
+
+    /// Whether the attempt met a pooled connection that had been closed, for the first time in this
+    /// call, and not too often in all.
+    fn is_free(&self, put: &Put, error: &UpstreamError) -> bool {
+        error.is_stale()
+            && !self.met_stale
+            && put.call.last_attempt() < STALE_LIMIT
+            && self.stale_budget.withdraw()
+    }
+}
+
+impl Clone for RetryPolicy {
+    fn clone(&self) -> Self {
+        Self::with(
+            self.most,
+            Arc::clone(&self.budget),
+            Arc::clone(&self.stale_budget),
+            Arc::clone(&self.metrics),
+        )
+    }
+}
+
+/// The pause that a refusal asks for.
+fn asked_for(error: &UpstreamError) -> Duration {
+    match error.refusal() {
+        Some(refusal) => refusal.retry_after.unwrap_or_else(|| {
+            let throttled = refusal.grpc_code() == Code::ResourceExhausted;
+            if throttled {
+                THROTTLED_PAUSE
+            } else {
+                Duration::ZERO
+            }
+        }),
+        None => Duration::ZERO,
     }
 }
 
@@ -101,24 +159,55 @@ fn jitter(done: u32) -> Duration {
 }
 
 impl Policy<Put, Accepted, UpstreamError> for RetryPolicy {
-    type Future = Sleep;
+    type Future = Either<Ready<()>, Sleep>;
 
     fn retry(
         &mut self,
         put: &mut Put,
         result: &mut Result<Accepted, UpstreamError>,
-    ) -> Option<Sleep> {
-        if !self.paid {
+    ) -> Option<Self::Future> {
+        // A call that never reached the REST side must not pay for others to do so.
+        if !self.paid && put.call.attempts() > 0 {
             self.paid = true;
             self.budget.deposit();
         }
-        match result {
-            Ok(_) => None,
-            Err(error) => self.pause(put, error).map(sleep),
+        let Err(error) = result else {
+            return None;
+        };
+        if let UpstreamError::KnownDown(_) = error {
+            // The attempt before says more than that there was no other.
+            if let Some(before) = self.before.take() {
+                *error = before;
+            }
+            return None;
         }
+        let pause = self.pause(put, error)?;
+        put.retry_of = Some(RetryReason::of(error));
+        self.before = Some(mem::replace(error, UpstreamError::KnownDown(pause)));
+        Some(if pause.is_zero() {
+            Either::Left(ready(()))
+        } else {
+            Either::Right(sleep(pause))
+        })
     }
 
     fn clone_request(&mut self, put: &Put) -> Option<Put> {
         Some(put.clone())
     }
 }
+
+impl RetryReason {
+    fn of(error: &UpstreamError) -> Self {
+        if error.is_stale() {
+            return Self::StaleConnection;
+        }
+        match (error.refusal(), error.outcome()) {
+            (_, Outcome::Unknown) => Self::Unknown,
+            (Some(_), Outcome::NotApplied) => Self::Refused,
+            (None, Outcome::NotApplied) => Self::NotSent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

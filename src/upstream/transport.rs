@@ -3,8 +3,6 @@
 //! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
 //! 64 KiB of an answer.
 
-use std::convert::Infallible;
-use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -22,8 +20,10 @@ use tower::Service;
 use super::Settings;
 use super::connection::{self, NoteLayer};
 use super::error::UpstreamError;
+use super::failure::{self, causes};
+use super::gate::Gate;
 use super::wire::{Answer, BaseUrl, Put};
-use crate::call::{Call, TRACEPARENT};
+use crate::call::TRACEPARENT;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -32,7 +32,7 @@ const LONGEST_BODY: usize = 64 * 1024;
 /// before the REST API grant, so that we close it first.
 const IDLE_LIMIT: Duration = Duration::from_secs(15);
 /// How long a peer may leave data or pings unanswered.
-const SILENCE_LIMIT: Duration = Duration::from_secs(10);
+const SILENCE_LIMIT: Duration = Duration::from_secs(2);
 /// How long connections are used at most, so that a change of the name's address is followed.
 const RENEWAL: Duration = Duration::from_secs(5 * 60);
 
@@ -130,7 +130,7 @@ impl Recipe {
             .pool_idle_timeout(IDLE_LIMIT)
             .tls_version_min(tls::Version::TLS_1_2)
             .tcp_nodelay(true)
-            // A peer that has vanished without a word is found out.
+            // A peer that has vanished without a word is found out while calls are under way.
             .tcp_user_timeout(SILENCE_LIMIT)
             .http2_keep_alive_interval(SILENCE_LIMIT)
             .http2_keep_alive_timeout(SILENCE_LIMIT)
@@ -190,13 +190,17 @@ impl Service<Put> for Transport {
             }
             *request.body_mut() = Some(Body::wrap(Departure {
                 body: Some(put.content.body.clone()),
-                call: put.call,
+                gate: Arc::clone(&put.gate),
             }));
             let (response, reused) = connection::observe(client.execute(request)).await;
-            let response = response.map_err(|error| classify(error, reused))?;
-            receive(response)
-                .await
-                .map_err(|error| classify(error, false))
+            let answer = match response {
+                Ok(response) => {
+                    put.gate.answered();
+                    receive(response).await
+                }
+                Err(error) => Err(error),
+            };
+            answer.map_err(|error| failure::classify(error, put.gate.close(), reused))
         })
     }
 }
@@ -204,13 +208,20 @@ impl Service<Put> for Transport {
 async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
-    let mut body = response.chunk().await?.unwrap_or_default();
-    while body.len() < LONGEST_BODY
-        && let Some(more) = response.chunk().await?
-    {
-        let mut longer = BytesMut::from(body);
-        longer.extend_from_slice(&more);
-        body = longer.freeze();
+    let mut body = Bytes::new();
+    while body.len() < LONGEST_BODY {
+        match response.chunk().await {
+            Ok(Some(more)) if body.is_empty() => body = more,
+            Ok(Some(more)) => {
+                let mut longer = BytesMut::from(body);
+                longer.extend_from_slice(&more);
+                body = longer.freeze();
+            }
+            Ok(None) => break,
+            // A refusal is known by its status; a success could still turn out to be none.
+            Err(_) if !status.is_success() => break,
+            Err(error) => return Err(error),
+        }
     }
     body.truncate(LONGEST_BODY);
     Ok(Answer {
@@ -220,22 +231,29 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
     })
 }
 
-/// The body of a request. It notes when it begins to leave: before that, the REST side cannot have
-/// changed anything, whatever goes wrong.
+/// The body of a request. It leaves only if the attempt still wants it to, and the attempt then knows:
+/// before that, the REST side cannot have changed anything, whatever goes wrong.
 struct Departure {
     body: Option<Bytes>,
-    call: Arc<Call>,
+    gate: Arc<Gate>,
 }
+
+/// The attempt ended before its body left.
+#[derive(Debug, thiserror::Error)]
+#[error("the attempt is over")]
+struct TooLate;
 
 impl http_body::Body for Departure {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = TooLate;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.call.mark_sent();
+    ) -> Poll<Option<Result<Frame<Bytes>, TooLate>>> {
+        if !self.gate.pass() {
+            return Poll::Ready(Some(Err(TooLate)));
+        }
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }
 
@@ -246,62 +264,4 @@ impl http_body::Body for Departure {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
     }
-}
-
-/// Sorts what the HTTP client reports by phase: not connected, not answered, not HTTP. `reused` says
-/// that not a byte came back over a connection that had served before.
-fn classify(error: reqwest::Error, reused: bool) -> UpstreamError {
-    // The URL holds the conference id, which the log line has already.
-    let error = error.without_url();
-    if error.is_dns() {
-        UpstreamError::NameNotFound(error.into())
-    } else if error.is_connect() {
-        if is_caused_by::<rustls::Error>(&error) {
-            UpstreamError::TlsFailed(error.into())
-        } else if error.is_timeout() {
-            UpstreamError::ConnectTimedOut(error.into())
-        } else {
-            UpstreamError::ConnectFailed(error.into())
-        }
-    } else if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-        UpstreamError::NotHttp(error.into())
-    } else {
-        UpstreamError::ConnectionLost {
-            source: error.into(),
-            stale: reused,
-        }
-    }
-}
-
-fn is_caused_by<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    find_cause::<E>(error).is_some()
-}
-
-/// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.
-fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-/// The whole chain of causes in one line.
-pub fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

@@ -18,10 +18,12 @@ use url::{Host, Url};
 use super::envelope::{self, Envelope};
 use super::error::{Refusal, UpstreamError};
 use super::error_code;
+use super::gate::Gate;
 use super::wait;
 use crate::call::{self, Call};
 use crate::command::{ControlToken, UpdateCommand};
 use crate::setting::{SETTINGS, Values};
+use crate::telemetry::metrics::RetryReason;
 
 /// Path of the REST call below the base URL.
 pub const PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
@@ -62,6 +64,10 @@ pub struct Put {
     pub content: Arc<Content>,
     /// In place of the caller's own, where the attempt has a span.
     pub traceparent: Option<HeaderValue>,
+    /// Why it is sent again, if it is.
+    pub retry_of: Option<RetryReason>,
+    /// Between the attempt and its body; each attempt has its own.
+    pub(super) gate: Arc<Gate>,
 }
 
 /// URL, headers and body of a [`Put`].
@@ -141,7 +147,7 @@ impl BaseUrl {
         match self.0.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
             None => false,
         }
     }
@@ -169,6 +175,8 @@ impl Put {
                 token: command.token.clone(),
             }),
             traceparent: None,
+            retry_of: None,
+            gate: Arc::default(),
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Every caller has its answer before it gives up, and the code is DEADLINE_EXCEEDED.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 
 use crate::kit::{Facade, Failure, MEETING, Script, Settings, Step, lock};
 
@@ -51,10 +55,10 @@ async fn a_deadline_that_has_passed_already_sends_nothing() {
     let upstream = Script::start([Step::ok()]).await;
     let facade = Facade::over(&upstream.base).await;
     let mut request = lock(MEETING);
-    // Set by hand: the client library's own timer would not let the answer through.
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "0n".parse().unwrap());
     let status = facade.call(request).await.unwrap_err();
+    // Who says it first, the client library or the façade, is chance; that nothing is sent is not.
     assert!(upstream.requests().is_empty(), "{status:?}");
 }
 
@@ -66,4 +70,52 @@ async fn an_answer_within_the_limits_is_waited_for() {
     settings.upstream.attempt_timeout = Duration::from_secs(10);
     let facade = Facade::with(&upstream.base, settings).await;
     facade.lock(MEETING).await.unwrap();
+}
+
+/// The request leaves on another thread than the one on which time runs out, so this needs several.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_changed_is_never_told_of_a_request_that_has_left() {
+    let upstream = Script::start([Step::ok()]).await;
+    let mut told = Vec::new();
+    for limit in [300, 600, 1_000, 1_500, 2_500] {
+        let settings = Settings {
+            timeout: Duration::from_micros(limit),
+            ..Settings::default()
+        };
+        let facade = Arc::new(Facade::with(&upstream.base, settings).await);
+        let mut callers = tokio::task::JoinSet::new();
+        for caller in 0..8 {
+            let facade = Arc::clone(&facade);
+            callers.spawn(async move {
+                let mut client = MeetingControlClient::new(facade.channel().await);
+                let mut told = Vec::new();
+                for call in 0..60 {
+                    let id = format!("{limit}-{caller}-{call}");
+                    let mut request = lock(MEETING);
+                    request
+                        .metadata_mut()
+                        .insert("x-request-id", id.parse().unwrap());
+                    if let Err(status) = client.update_started_conf_config(request).await
+                        && Failure::of(&status).outcome() == "not_applied"
+                    {
+                        told.push(id);
+                    }
+                }
+                told
+            });
+        }
+        told.extend(callers.join_all().await.into_iter().flatten());
+    }
+    assert!(
+        !told.is_empty(),
+        "time ran out before anything was sent, at least once"
+    );
+    let sent: HashSet<_> = upstream
+        .requests()
+        .into_iter()
+        .flat_map(|request| request.headers)
+        .filter_map(|(name, value)| (name == "x-request-id").then_some(value))
+        .collect();
+    let lies: Vec<_> = told.iter().filter(|id| sent.contains(*id)).collect();
+    assert!(lies.is_empty(), "{lies:?}");
 }

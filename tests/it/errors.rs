@@ -291,6 +291,33 @@ async fn a_page_of_a_proxy_is_never_handed_on() {
 }
 
 #[tokio::test]
+async fn a_refusal_whose_body_breaks_off_is_still_that_refusal() {
+    let broken = |status: u16| {
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\nx");
+        Script::start([Step::Then(head.into_bytes())])
+    };
+    let failure = failure_over(&broken(403).await.base, Settings::default()).await;
+    assert_eq!(
+        (failure.code, failure.outcome()),
+        ("PERMISSION_DENIED", "not_applied")
+    );
+    // A success, however, could have turned out to be none.
+    let failure = failure_over(&broken(200).await.base, Settings::default()).await;
+    assert_eq!(
+        (failure.code, failure.outcome()),
+        ("UNAVAILABLE", "unknown")
+    );
+}
+
+#[tokio::test]
+async fn four_digits_alone_are_not_the_gateways_code() {
+    let body = r#"{"code":1001,"message":"worker crashed"}"#;
+    let failure = failure_after(Step::answer(500, "", body)).await;
+    assert_eq!((failure.code, failure.outcome()), ("INTERNAL", "unknown"));
+    assert_eq!(failure.metadata["error_code"], "1001");
+}
+
+#[tokio::test]
 async fn a_retry_after_header_becomes_retry_info() {
     let failure = failure_after(Step::answer(429, "retry-after: 7\r\n", "")).await;
     assert_eq!(failure.retry_delay(), Some(Duration::from_secs(7)));
@@ -303,7 +330,7 @@ async fn no_answer_is_told_apart_by_what_went_wrong() {
             Step::Cut,
             "UNAVAILABLE",
             "UPSTREAM_CONNECTION_LOST",
-            "The connection to the REST API broke before its answer; the settings may have changed.",
+            "The connection to the REST API broke before its answer was complete; the settings may have changed.",
         ),
         (
             Step::Raw(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()),

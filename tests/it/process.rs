@@ -233,7 +233,6 @@ fn a_bad_setting_ends_with_one_sentence_and_64_and_a_failed_start_with_1() {
     let taken = taken.local_addr().unwrap().to_string();
     let broken = tempfile::NamedTempFile::new().unwrap();
     let broken = broken.path().to_str().unwrap();
-    let _held = TcpListener::bind(&taken);
     for (arguments, status, named) in [
         (vec!["serve", "--upstream", "ftp://x"], 64, "--upstream"),
         (
@@ -301,6 +300,8 @@ fn help_and_version_succeed() {
         vec!["sandbox", "--help"],
         vec!["update", "--help"],
         vec!["health", "--help"],
+        vec!["codes", "--help"],
+        vec!["codes"],
     ] {
         let output = run(&arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");

@@ -15,7 +15,7 @@ async fn sandbox() -> (String, Changes) {
     let changes = Changes::default();
     let told = Arc::clone(&changes);
     let sandbox = Sandbox::new(move |line| told.lock().unwrap().push(line.to_owned()));
-    tokio::spawn(sandbox.serve(listener));
+    tokio::spawn(async move { sandbox.serve(&listener).await });
     (base, changes)
 }
 

@@ -43,7 +43,10 @@ fn reason(answer: Answer) -> (Code, String) {
 #[tokio::test]
 async fn a_panic_costs_its_call_alone() {
     let answer = observe(|_| Box::pin(async { panic!("a bug") })).await;
-    assert_eq!(reason(answer), (Code::Internal, "PANIC".to_owned()));
+    assert_eq!(
+        reason(answer),
+        (Code::Internal, "INTERNAL_FAULT".to_owned())
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use tower::service_fn;
 use tower::util::ServiceFn;
 
 use super::*;
-use crate::call::{Call, Peer};
+use crate::call::Peer;
 use crate::command::ControlToken;
 use crate::upstream::wire::Content;
 
@@ -24,6 +24,8 @@ fn put(limit: Duration) -> Put {
             token: ControlToken::for_tests(),
         }),
         traceparent: None,
+        retry_of: None,
+        gate: Arc::default(),
     }
 }
 
@@ -83,7 +85,7 @@ async fn what_an_attempt_leaves_behind_follows_from_its_end_and_from_what_was_se
         let call = Arc::clone(&put.call);
         let result = attempt(|put: Put| async move {
             if sent {
-                put.call.mark_sent();
+                put.gate.pass();
             }
             match status {
                 Some(status) => answer(StatusCode::from_u16(status).unwrap()),
@@ -108,7 +110,7 @@ fn an_attempt_that_is_dropped_midway_leaves_the_call_in_doubt() {
     let put = put(SECOND);
     let call = Arc::clone(&put.call);
     let mut service = attempt(|put: Put| async move {
-        put.call.mark_sent();
+        put.gate.pass();
         pending().await
     });
     let mut task = tokio_test::task::spawn(service.call(put));

@@ -28,6 +28,8 @@ fn put() -> Put {
             token: ControlToken::for_tests(),
         }),
         traceparent: None,
+        retry_of: None,
+        gate: Arc::default(),
     }
 }
 
@@ -57,14 +59,15 @@ fn refused() -> Answer {
 fn stale() -> Answer {
     Err(UpstreamError::ConnectionLost {
         source: "closed".into(),
+        progress: Progress::Sent,
         stale: true,
     })
 }
 
-fn hurried(sent: bool) -> Answer {
+fn hurried(progress: Progress) -> Answer {
     Err(UpstreamError::DeadlineExceeded {
         allowed: Duration::from_secs(1),
-        sent,
+        progress,
     })
 }
 
@@ -148,31 +151,47 @@ async fn an_answer_of_any_kind_starts_the_count_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_nothing_about_the_upstream_is_not_counted() {
-    for no_sign in [stale(), hurried(true), hurried(false)] {
-        let name = format!("{no_sign:?}");
-        let answers = (0..4).map(|_| dead()).chain([no_sign]).chain([accepted()]);
-        let mut bench = bench(answers);
-        for _ in 0..6 {
+async fn a_stale_connection_says_nothing_and_a_broken_answer_says_that_somebody_is_there() {
+    for sign in [stale, || hurried(Progress::Answered)] {
+        let mut bench = bench((0..20).map(|_| sign()));
+        for _ in 0..20 {
             tokio::time::advance(TRIAL).await;
-            assert!(!bench.refuses().await, "{name}");
+            assert!(!bench.refuses().await);
         }
+        assert_eq!(bench.state(), '0');
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_does_not_come_for_long_is_counted() {
-    let slow = service_fn(|_| async {
-        tokio::time::sleep(FAIR_TRIAL).await;
-        hurried(false)
+async fn callers_that_give_up_are_counted_only_after_a_long_silence() {
+    for progress in [Progress::NotSent, Progress::Sent] {
+        let mut bench = bench((0..20).map(|_| hurried(progress)));
+        let started = Instant::now();
+        while bench.state() == '0' {
+            tokio::time::advance(Duration::from_millis(150)).await;
+            assert!(!bench.refuses().await);
+        }
+        let silence = started.elapsed();
+        assert!(silence >= SILENCE, "{silence:?}");
+        assert!(silence < SILENCE + TRIAL, "{silence:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_service_with_some_patient_callers_stays_open_for_all() {
+    // Nine of ten callers are in too much of a hurry.
+    let answers = (0..200).map(|n| {
+        if n % 10 == 9 {
+            accepted()
+        } else {
+            hurried(Progress::Sent)
+        }
     });
-    let metrics = Metrics::new("service", "method");
-    let breaker = BreakerLayer::new(Arc::clone(&metrics.upstream)).layer(slow);
-    let mut bench = Bench { breaker, metrics };
-    for _ in 0..5 {
+    let mut bench = bench(answers);
+    for _ in 0..200 {
+        tokio::time::advance(Duration::from_millis(100)).await;
         assert!(!bench.refuses().await);
     }
-    assert_eq!(bench.state(), '1');
 }
 
 #[tokio::test(start_paused = true)]
@@ -202,19 +221,17 @@ async fn one_probe_at_a_time_decides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_probe_is_under_way_others_are_refused_and_a_dropped_probe_frees_its_place() {
+async fn a_probe_that_hangs_keeps_others_out_until_the_next_is_due() {
     let metrics = Metrics::new("service", "method");
     let mut asked = 0;
     let inner = service_fn(move |_| {
         asked += 1;
-        let hang = asked == 6;
+        let now = asked;
         async move {
-            if hang {
-                pending().await
-            } else if asked < 6 {
-                dead()
-            } else {
-                accepted()
+            match now {
+                ..=5 => dead(),
+                6 => pending().await,
+                _ => accepted(),
             }
         }
     });
@@ -222,13 +239,22 @@ async fn while_a_probe_is_under_way_others_are_refused_and_a_dropped_probe_frees
     let mut bench = Bench { breaker, metrics };
     bench.fail_until_open().await;
     tokio::time::advance(PROBE_INTERVAL).await;
-    let mut probe = tokio_test::task::spawn(bench.breaker.call(put()));
-    assert!(probe.poll().is_pending());
+    let mut hanging = tokio_test::task::spawn(bench.breaker.call(put()));
+    assert!(hanging.poll().is_pending());
     assert_eq!(bench.state(), '2');
     assert!(bench.refuses().await);
-    drop(probe);
-    assert!(bench.attempt().await.is_ok(), "the next call is the probe");
+    tokio::time::advance(PROBE_INTERVAL).await;
+    assert!(
+        bench.attempt().await.is_ok(),
+        "the next call is a probe as well"
+    );
     assert_eq!(bench.state(), '0');
+    drop(hanging);
+    assert_eq!(
+        bench.state(),
+        '0',
+        "an old probe has nothing to say any more"
+    );
 }
 
 #[tokio::test(start_paused = true)]

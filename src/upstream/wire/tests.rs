@@ -163,6 +163,7 @@ fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
         ("http://127.0.0.1:1", false),
         ("http://127.9.9.9", false),
         ("http://[::1]", false),
+        ("http://[::ffff:127.0.0.1]", false),
         ("http://localhost:80", false),
         ("http://example.com", true),
         ("http://10.0.0.1", true),

@@ -21,6 +21,8 @@ pub enum Step {
     Cut,
     /// Sends nothing and keeps the connection open.
     Hang,
+    /// Sends these bytes and closes the connection.
+    Then(Vec<u8>),
     /// Waits, then sends these bytes.
     Late(Duration, Vec<u8>),
 }
@@ -125,6 +127,10 @@ async fn converse(
         let bytes = match step {
             Step::Raw(bytes) => bytes,
             Step::Cut => return,
+            Step::Then(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                return;
+            }
             Step::Hang => {
                 wait_for_hang_up(&mut stream, &record).await;
                 return;

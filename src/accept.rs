@@ -1,0 +1,87 @@
+//! Accepts connections for as long as the process wants them: within a limit, and undeterred by faults
+//! that pass.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+/// The pause after a failure to accept, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves each connection in a task of its own; while `most` are open, more are closed as they come.
+/// Ends when it is dropped, and leaves the connections to themselves.
+pub async fn each<F>(
+    listener: &TcpListener,
+    most: usize,
+    mut serve: impl FnMut(TcpStream, SocketAddr) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(most));
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(cause = %error, "a connection was not accepted");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::debug!(%address, "a connection is closed: too many are open");
+            continue;
+        };
+        // Small answers must not wait for each other; without it, they are just slower.
+        let _ = stream.set_nodelay(true);
+        let conversation = serve(stream, address);
+        tokio::spawn(async move {
+            conversation.await;
+            drop(place);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn the_excess_is_closed_and_a_freed_place_is_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            each(&listener, 1, |mut stream, _| async move {
+                // Held until the client closes.
+                let _ = stream.read(&mut [0]).await;
+            })
+            .await;
+        });
+        let is_closed = async |stream: &mut TcpStream| {
+            let read = timeout(Duration::from_millis(200), stream.read(&mut [0])).await;
+            matches!(read, Ok(Ok(0) | Err(_)))
+        };
+        let mut first = TcpStream::connect(address).await.unwrap();
+        assert!(!is_closed(&mut first).await);
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(is_closed(&mut second).await);
+        drop(first);
+        let reused = async {
+            loop {
+                let mut third = TcpStream::connect(address).await.unwrap();
+                if !is_closed(&mut third).await {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, reused).await.unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! Sorts what the HTTP client reports by phase: not connected, not taken on, not answered, not HTTP.
+
+use std::error::Error as StdError;
+use std::io;
+
+use super::error::UpstreamError;
+use super::gate::Progress;
+
+/// Names a failure of an attempt that came as far as `progress`; `reused` says that its connection had
+/// served before.
+pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) -> UpstreamError {
+    // The URL holds the conference id, which the log line has already.
+    let error = error.without_url();
+    if error.is_dns() {
+        return UpstreamError::NameNotFound(error.into());
+    }
+    if error.is_connect() {
+        return if find_cause::<rustls::Error>(&error).is_some() {
+            UpstreamError::TlsFailed(error.into())
+        } else if error.is_timeout() {
+            UpstreamError::ConnectTimedOut(error.into())
+        } else {
+            UpstreamError::ConnectFailed(error.into())
+        };
+    }
+    if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+        return UpstreamError::NotHttp(error.into());
+    }
+    let http2 = find_cause::<h2::Error>(&error);
+    if http2.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM)) {
+        return UpstreamError::NotTaken(error.into());
+    }
+    // A stream that is reset leaves its connection alive, so that was not stale.
+    let stream_alone = http2.is_some_and(h2::Error::is_reset);
+    UpstreamError::ConnectionLost {
+        source: error.into(),
+        progress,
+        stale: reused && !stream_alone && progress != Progress::Answered,
+    }
+}
+
+/// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.
+fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The whole chain of causes in one line.
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! How far an attempt came: the truth behind every `outcome`.
+//!
+//! The request leaves on another task than the one that waits for the answer, so the two agree on one
+//! atomic value: either the body may leave, and the attempt knows it, or the attempt is over, and the
+//! body stays.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// How far an attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Not a byte of the body has left, and none will: nothing can have been changed.
+    NotSent,
+    /// The body has begun to leave, and nothing came back.
+    Sent,
+    /// The head of an answer came back.
+    Answered,
+}
+
+/// Shared between an attempt and its request's body.
+#[derive(Debug, Default)]
+pub(super) struct Gate(AtomicU8);
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const ANSWERED: u8 = 2;
+const CLOSED: u8 = 3;
+
+impl Gate {
+    /// Asks whether the body may leave. After a no, it must not.
+    pub(super) fn pass(&self) -> bool {
+        let passed = self
+            .0
+            .compare_exchange(WAITING, SENT, Ordering::AcqRel, Ordering::Acquire);
+        matches!(passed, Ok(_) | Err(SENT | ANSWERED))
+    }
+
+    /// Notes that the head of an answer came back.
+    pub(super) fn answered(&self) {
+        // An answer to a request that has not left whole is one all the same.
+        let _ = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+                (now != CLOSED).then_some(ANSWERED)
+            });
+    }
+
+    /// Ends the attempt: says how far it came, and holds back a body that has not left.
+    pub(super) fn close(&self) -> Progress {
+        match self.0.swap(CLOSED, Ordering::AcqRel) {
+            SENT => Progress::Sent,
+            ANSWERED => Progress::Answered,
+            _ => Progress::NotSent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_passed_is_known_and_what_has_not_stays() {
+        let gate = Gate::default();
+        assert!(gate.pass());
+        assert!(gate.pass(), "the rest of a body follows its beginning");
+        assert_eq!(gate.close(), Progress::Sent);
+
+        let gate = Gate::default();
+        assert_eq!(gate.close(), Progress::NotSent);
+        assert!(!gate.pass());
+
+        let gate = Gate::default();
+        gate.pass();
+        gate.answered();
+        assert!(gate.pass());
+        assert_eq!(gate.close(), Progress::Answered);
+        gate.answered();
+        assert!(!gate.pass());
+    }
+
+    #[test]
+    fn the_two_sides_never_disagree() {
+        for _ in 0..2_000 {
+            let gate = Gate::default();
+            let (passed, progress) = std::thread::scope(|scope| {
+                let sending = scope.spawn(|| gate.pass());
+                let progress = gate.close();
+                (sending.join().unwrap(), progress)
+            });
+            assert_eq!(passed, progress == Progress::Sent);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Time limits of a call: the caller's `grpc-timeout` and our own `--timeout` become one [`Deadline`].
 //!
 //! Pure: nothing here sleeps. The upstream room holds each attempt to what [`Deadline::remaining`]
-//! leaves, and the service room answers DEADLINE_EXCEEDED itself, a little before the caller gives up.
+//! leaves, so that `DEADLINE_EXCEEDED` is answered a little before the caller gives up.
 
 use std::time::Duration;
 

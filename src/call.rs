@@ -5,8 +5,8 @@
 //! whether the settings may have changed.
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ use uuid::Uuid;
 
 use crate::deadline::Deadline;
 use crate::telemetry::trace::Span;
+
+mod peer;
+
+pub use peer::Peer;
 
 /// Carries the meeting control token.
 pub const TOKEN: &str = "x-conference-authorization";
@@ -45,53 +49,6 @@ pub struct Call {
     attempts: AtomicU32,
     last_attempt_ms: AtomicU32,
     in_doubt: AtomicBool,
-}
-
-/// Who is at the other end of a connection. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Peer(Arc<Connection>);
-
-#[derive(Debug)]
-struct Connection {
-    identity: Option<String>,
-    may_call: bool,
-    cut_off: AtomicBool,
-}
-
-impl Peer {
-    /// A client without a certificate, where none is asked for.
-    pub fn anonymous() -> Self {
-        Self::named(None, true)
-    }
-
-    /// A client with a certificate, known by the name in it.
-    pub fn named(identity: Option<String>, may_call: bool) -> Self {
-        Self(Arc::new(Connection {
-            identity,
-            may_call,
-            cut_off: AtomicBool::new(false),
-        }))
-    }
-
-    /// The name in the client's certificate.
-    pub fn identity(&self) -> Option<&str> {
-        self.0.identity.as_deref()
-    }
-
-    /// Whether the client may call.
-    pub fn may_call(&self) -> bool {
-        self.0.may_call
-    }
-
-    /// Notes that its calls that are still open end because we close the connection.
-    pub fn cut_off(&self) {
-        self.0.cut_off.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether its calls end because we close the connection.
-    pub fn is_cut_off(&self) -> bool {
-        self.0.cut_off.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether the settings may have changed, as far as a caller may conclude.
@@ -246,100 +203,4 @@ fn is_traceparent(value: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    fn arrive(headers: &[(&'static str, &'static str)]) -> Call {
-        let metadata = headers
-            .iter()
-            .map(|(name, value)| {
-                let name = http::HeaderName::from_static(name);
-                (name, HeaderValue::from_static(value))
-            })
-            .collect();
-        let deadline = Deadline::start(None, Duration::from_secs(1));
-        Call::arrive(&metadata, deadline, Peer::anonymous())
-    }
-
-    #[test]
-    fn a_usable_request_id_is_kept_and_any_other_is_replaced() {
-        let long: &str = "x".repeat(129).leak();
-        for (sent, kept) in [
-            ("order-66/3", true),
-            ("", false),
-            ("two words", false),
-            (long, false),
-            (&long[..128], true),
-        ] {
-            let call = arrive(&[(REQUEST_ID, sent)]);
-            assert_eq!(call.request_id() == sent, kept, "{sent:?}");
-            assert!(!call.request_id().is_empty());
-        }
-        let confused = arrive(&[(REQUEST_ID, "cnr123456"), (TOKEN, "cnr123456")]);
-        assert_ne!(confused.request_id(), "cnr123456");
-        let new = arrive(&[]);
-        assert!(Uuid::parse_str(new.request_id()).is_ok());
-    }
-
-    #[test]
-    fn only_a_valid_traceparent_travels_on() {
-        for (sent, valid) in [
-            (PARENT, true),
-            (
-                "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-                false,
-            ),
-            (
-                "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-                false,
-            ),
-            (
-                "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-                false,
-            ),
-            (
-                "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-                false,
-            ),
-            (
-                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
-                false,
-            ),
-            (
-                "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
-                true,
-            ),
-            (
-                "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01x",
-                false,
-            ),
-            (
-                "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-                false,
-            ),
-            ("", false),
-        ] {
-            let call = arrive(&[(TRACEPARENT, sent)]);
-            assert_eq!(call.traceparent.is_some(), valid, "{sent:?}");
-        }
-        let call = arrive(&[(TRACEPARENT, PARENT)]);
-        assert_eq!(
-            call.trace_id().as_deref(),
-            Some("0af7651916cd43dd8448eb211c80319c")
-        );
-    }
-
-    #[test]
-    fn an_attempt_that_ended_unknown_leaves_the_call_in_doubt_for_good() {
-        let call = arrive(&[]);
-        assert_eq!(call.outcome(), Outcome::NotApplied);
-        call.end_attempt(Outcome::NotApplied, Duration::ZERO);
-        assert_eq!(call.outcome(), Outcome::NotApplied);
-        call.end_attempt(Outcome::Unknown, Duration::ZERO);
-        call.end_attempt(Outcome::NotApplied, Duration::from_millis(7));
-        assert_eq!(call.outcome(), Outcome::Unknown);
-        assert_eq!(call.last_attempt(), Duration::from_millis(7));
-    }
-}
+mod tests;

@@ -3,26 +3,15 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 
+use crate::upstream::BaseUrl;
+use crate::{admin, client, codes, deadline, print, server, telemetry, upstream};
 use clap::builder::FalseyValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use tokio::net::TcpListener;
-
-use crate::admin::Readiness;
-use crate::sandbox::Sandbox;
-use crate::server::Server;
-use crate::server::tls::Tls;
-use crate::service::Service;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::Tracing;
-use crate::upstream::{BaseUrl, SetupError, Upstream};
-use crate::{admin, client, codes, deadline, print, server, telemetry, upstream};
 
 mod greeting;
+mod run;
 mod signals;
-
-use signals::Signals;
 
 /// Exit status for a mistake in the settings, and base of the exit statuses of `update`.
 pub const EXIT_USAGE: u8 = 64;
@@ -192,145 +181,6 @@ impl Failure {
             Self::Run(_) => ExitCode::FAILURE,
         }
     }
-}
-
-impl Serve {
-    async fn run(self) -> Result<(), Failure> {
-        let facade = self.settings.prepare(&self.upstream)?;
-        let listeners = self.settings.bind().await?;
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            listen = %address(&listeners.grpc)?,
-            admin_listen = %address(&listeners.admin)?,
-            upstream = %self.upstream,
-            "serving gRPC",
-        );
-        self.settings.serve(listeners, facade).await
-    }
-}
-
-impl SandboxArguments {
-    async fn run(mut self) -> Result<(), Failure> {
-        // Before any port is bound, as far as it can be said without one.
-        self.settings.upstream.check().map_err(setting)?;
-        Tls::load(&self.settings.tls).map_err(|error| Failure::Setting(error.to_string()))?;
-        // Wherever the stand-in listens, it is ours.
-        self.settings.upstream.allow_plaintext_upstream = true;
-        let rest = bind("--rest-listen", self.rest_listen).await?;
-        let rest_address = address(&rest)?;
-        let stand_in = Sandbox::new(greeting::change).serve(&rest);
-        if self.rest_only {
-            let signals = Signals::listen().map_err(no_signals)?;
-            greeting::rest_only(rest_address);
-            tokio::select! {
-                () = stand_in => {}
-                () = signals.nth(1) => {}
-            }
-            return Ok(());
-        }
-        let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
-            .parse()
-            .map_err(Failure::Setting)?;
-        let facade = self.settings.prepare(&base)?;
-        let listeners = self.settings.bind().await?;
-        greeting::sandbox(&greeting::Addresses {
-            grpc: address(&listeners.grpc)?,
-            admin: address(&listeners.admin)?,
-            rest: rest_address,
-        });
-        tokio::select! {
-            () = stand_in => Ok(()),
-            ended = self.settings.serve(listeners, facade) => ended,
-        }
-    }
-}
-
-/// The façade, ready to serve.
-struct Facade {
-    server: Server,
-    metrics: Arc<Metrics>,
-    tracing: Option<Tracing>,
-    readiness: Readiness,
-}
-
-struct Listeners {
-    grpc: TcpListener,
-    admin: TcpListener,
-}
-
-impl Settings {
-    /// All that can fail because of a setting, before any port is bound.
-    fn prepare(&self, base: &BaseUrl) -> Result<Facade, Failure> {
-        let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
-        let upstream = Upstream::new(base, &self.upstream, &metrics.upstream).map_err(setting)?;
-        let tls = Tls::load(&self.tls).map_err(|error| Failure::Setting(error.to_string()))?;
-        let tracing = Tracing::from_environment().map_err(Failure::Setting)?;
-        let readiness = Readiness::default();
-        let server = Server::new(
-            Service::new(upstream),
-            self.server.clone(),
-            tls,
-            self.deadline.timeout,
-            &metrics,
-            tracing.clone(),
-            readiness.clone(),
-        )
-        .map_err(|error| Failure::Run(error.to_string()))?;
-        telemetry::init(&self.telemetry).map_err(|error| Failure::Run(error.to_string()))?;
-        Ok(Facade {
-            server,
-            metrics,
-            tracing,
-            readiness,
-        })
-    }
-
-    async fn bind(&self) -> Result<Listeners, Failure> {
-        Ok(Listeners {
-            grpc: bind("--listen", self.server.listen).await?,
-            admin: bind("--admin-listen", self.admin.admin_listen).await?,
-        })
-    }
-
-    async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
-        let signals = Signals::listen().map_err(no_signals)?;
-        let admin = admin::serve(&listeners.admin, facade.metrics, facade.readiness);
-        let serving = async {
-            facade
-                .server
-                .serve(listeners.grpc, signals.clone().nth(1))
-                .await;
-            // Last, so that the calls which ended while draining are told as well.
-            if let Some(tracing) = facade.tracing {
-                tracing.flush().await;
-            }
-        };
-        tokio::select! {
-            () = serving => Ok(()),
-            () = signals.clone().nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
-            () = admin => Ok(()),
-        }
-    }
-}
-
-fn setting(error: SetupError) -> Failure {
-    Failure::Setting(error.to_string())
-}
-
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::Run(format!("{flag}: cannot listen on {address}: {error}")))
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener
-        .local_addr()
-        .map_err(|error| Failure::Run(format!("a listener has no address: {error}")))
-}
-
-fn no_signals(error: std::io::Error) -> Failure {
-    Failure::Run(format!("signals cannot be received: {error}"))
 }
 
 #[cfg(test)]

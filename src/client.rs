@@ -2,12 +2,9 @@
 
 use std::error::Error as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches};
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status, TimeoutExpired};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -15,58 +12,23 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::call::{REQUEST_ID, UPSTREAM_REQUEST_ID};
 use crate::command::TOKEN;
-use crate::deadline::parse_limit;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
 use crate::status;
-use crate::upstream::causes;
 
 mod report;
+mod setting_flags;
+mod target;
+
+use setting_flags::SettingFlags;
+use target::Target;
 
 /// Environment variable with the meeting control token.
 const TOKEN_VARIABLE: &str = "MEETING_CONTROL_TOKEN";
 
 /// How much of a file is read: a token, or a few certificates.
 const LARGEST_FILE: u64 = 1024 * 1024;
-
-/// Which façade is called, and for how long.
-#[derive(Debug, Clone, clap::Args)]
-#[group(skip)]
-pub struct Target {
-    /// Address of the façade, such as 127.0.0.1:50051 or http://meeting-control:50051
-    #[arg(long, env = "MEETING_CONTROL_ADDRESS", value_name = "ADDRESS",
-          default_value = "http://127.0.0.1:50051", value_parser = parse_address)]
-    pub address: Endpoint,
-
-    /// PEM file with the root of the façade's certificate, for an https:// address; without it, the
-    /// system's roots are trusted
-    #[arg(long, env = "MEETING_CONTROL_CA", value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-
-    /// PEM file with our own certificate, where the façade asks for one
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_CERT",
-        value_name = "FILE",
-        requires = "key"
-    )]
-    pub cert: Option<PathBuf>,
-
-    /// PEM file with the certificate's private key
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_KEY",
-        value_name = "FILE",
-        requires = "cert"
-    )]
-    pub key: Option<PathBuf>,
-
-    /// Longest time to wait for the answer
-    #[arg(long, value_name = "DURATION",
-          default_value = "10s", value_parser = parse_limit)]
-    pub timeout: Duration,
-}
 
 /// Changes settings of a running meeting through a façade.
 #[derive(Debug, clap::Args)]
@@ -96,10 +58,6 @@ pub struct Update {
     #[command(flatten)]
     settings: SettingFlags,
 }
-
-/// One flag per row of [`SETTINGS`].
-#[derive(Debug)]
-struct SettingFlags(Vec<Option<String>>);
 
 /// Asks a façade's health service; exit status 0 when it serves, else 1.
 #[derive(Debug, clap::Args)]
@@ -183,37 +141,6 @@ pub async fn health(arguments: &Health) -> Result<bool, Misuse> {
     }
 }
 
-impl Target {
-    fn channel(&self) -> Result<Channel, Misuse> {
-        let mut endpoint = self.address.clone().connect_timeout(self.timeout);
-        if endpoint.uri().scheme_str() == Some("https") {
-            endpoint = endpoint
-                .tls_config(self.tls()?)
-                .map_err(|error| Misuse(format!("TLS cannot start: {}", causes(&error))))?;
-        }
-        Ok(endpoint.connect_lazy())
-    }
-
-    fn tls(&self) -> Result<ClientTlsConfig, Misuse> {
-        let read = |flag: &str, path: &Path| {
-            read_small(path)
-                .map_err(|error| Misuse(format!("{flag}: cannot read {}: {error}", path.display())))
-        };
-        let mut tls = ClientTlsConfig::new();
-        tls = match &self.ca {
-            Some(path) => tls.ca_certificate(Certificate::from_pem(read("--ca", path)?)),
-            None => tls.with_native_roots(),
-        };
-        if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
-            tls = tls.identity(Identity::from_pem(
-                read("--cert", cert)?,
-                read("--key", key)?,
-            ));
-        }
-        Ok(tls)
-    }
-}
-
 /// What the client library says of a façade that is not there, or does not answer, in words of ours.
 fn explain(status: Status, address: &Endpoint) -> Status {
     match status.source() {
@@ -223,23 +150,6 @@ fn explain(status: Status, address: &Endpoint) -> Status {
         }
         _ => status,
     }
-}
-
-fn parse_address(text: &str) -> Result<Endpoint, String> {
-    let url = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
-    if !url.starts_with("http://") && !url.starts_with("https://") {
-        return Err("the façade is called over http:// or https://".to_owned());
-    }
-    let endpoint =
-        Endpoint::from_shared(url).map_err(|error| format!("not an address: {error}"))?;
-    if endpoint.uri().host().is_none_or(str::is_empty) {
-        return Err("not an address: the host is missing".to_owned());
-    }
-    Ok(endpoint)
 }
 
 /// The token from the file, else from the environment; `None` leaves it to the façade to complain.
@@ -273,39 +183,4 @@ fn read_small(path: &Path) -> std::io::Result<String> {
         .take(LARGEST_FILE)
         .read_to_string(&mut text)?;
     Ok(text)
-}
-
-// === impl SettingFlags ===
-
-impl clap::Args for SettingFlags {
-    fn augment_args(command: clap::Command) -> clap::Command {
-        SETTINGS.iter().fold(command, |command, setting| {
-            let names = setting.values.iter().map(|(name, _)| *name);
-            command.arg(
-                Arg::new(setting.field)
-                    .long(setting.flag)
-                    .help(setting.about)
-                    .value_name("VALUE")
-                    .value_parser(PossibleValuesParser::new(names)),
-            )
-        })
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
-
-impl clap::FromArgMatches for SettingFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let names = SETTINGS
-            .iter()
-            .map(|setting| matches.get_one::<String>(setting.field).cloned());
-        Ok(Self(names.collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
 }

@@ -24,6 +24,8 @@ mod envelope;
 pub mod error;
 pub mod error_code;
 mod failure;
+#[cfg(test)]
+mod fixtures;
 mod gate;
 mod retry;
 mod transport;

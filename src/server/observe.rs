@@ -191,7 +191,7 @@ impl Ending {
         self.ended = true;
         self.metrics.end(code, self.call.deadline.elapsed());
         if let Some(span) = &self.call.span {
-            span.end_call(code, self.call.outcome());
+            span.end_call(code, &self.call.outcome().to_string());
         }
     }
 }

@@ -17,8 +17,6 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tonic::Code;
 use url::Url;
 
-use crate::call::Outcome;
-
 /// How long the last spans may take to leave.
 const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
@@ -159,10 +157,10 @@ impl Span {
     }
 
     /// Ends the span of a call.
-    pub fn end_call(&self, code: Code, outcome: Outcome) {
+    pub fn end_call(&self, code: Code, outcome: &str) {
         self.set("rpc.grpc.status_code", code as i64);
         if code != Code::Ok {
-            self.set("meeting_control.outcome", outcome.to_string());
+            self.set("meeting_control.outcome", outcome.to_owned());
             // The caller's own faults are no errors of the server.
             let of_the_server = matches!(
                 code,

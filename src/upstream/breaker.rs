@@ -18,16 +18,9 @@ use super::gate::Progress;
 use super::wire::{Accepted, Put};
 use crate::telemetry::metrics;
 
-/// Attempts in a row without an answer, after which the upstream may count as down: …
-const THRESHOLD: u32 = 5;
-/// … if they failed outright, for so long. Faults come back sooner than answers, so at the start of a
-/// burst a few of them can be the first that is heard.
-const TRIAL: Duration = Duration::from_millis(500);
-/// … or if callers gave up waiting, after so long a silence. One caller may be in a hurry; a service
-/// that answers nobody for that long is down to all.
-const SILENCE: Duration = Duration::from_secs(2);
-/// The time between two probes; an upstream that is back is noticed so soon.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+mod state;
+
+use state::{Ended, Record, Sign, State};
 
 /// Adds [`Breaker`] to a service that makes attempts.
 #[derive(Debug, Clone)]
@@ -44,90 +37,6 @@ pub(super) struct Breaker<S> {
 struct Shared {
     state: Mutex<State>,
     metrics: Arc<metrics::Upstream>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum State {
-    /// Attempts go through.
-    Closed(Record),
-    /// Attempts are refused until then.
-    Open { until: Instant },
-    /// Since then, an attempt is under way to see whether the upstream is back.
-    Probing { since: Instant },
-}
-
-/// What is held against an upstream that counts as up.
-#[derive(Debug, Clone, Copy)]
-struct Record {
-    /// It counts as up since then; attempts from before tell of a time that is over.
-    since: Instant,
-    /// Attempts in a row that failed outright, from the end of the first.
-    failed: Row,
-    /// Attempts in a row without an answer for whatever reason, from the start of the first.
-    unanswered: Row,
-}
-
-/// Attempts in a row.
-#[derive(Debug, Clone, Copy, Default)]
-struct Row {
-    length: u32,
-    first: Option<Instant>,
-}
-
-impl Row {
-    fn and(self, at: Instant) -> Self {
-        Self {
-            length: self.length.saturating_add(1),
-            first: self.first.or(Some(at)),
-        }
-    }
-
-    fn is_long(self, now: Instant, lasting: Duration) -> bool {
-        let lasted = self.first.map(|first| now.saturating_duration_since(first));
-        self.length >= THRESHOLD && lasted >= Some(lasting)
-    }
-}
-
-impl Record {
-    fn clean(since: Instant) -> Self {
-        Self {
-            since,
-            failed: Row::default(),
-            unanswered: Row::default(),
-        }
-    }
-
-    /// One more attempt without an answer.
-    fn and(self, attempt: &Admitted, now: Instant) -> State {
-        let record = Self {
-            unanswered: self.unanswered.and(attempt.started),
-            failed: match attempt.sign {
-                Sign::Dead => self.failed.and(now),
-                Sign::Silent | Sign::Alive | Sign::None => self.failed,
-            },
-            ..self
-        };
-        if record.failed.is_long(now, TRIAL) || record.unanswered.is_long(now, SILENCE) {
-            State::Open {
-                until: now + PROBE_INTERVAL,
-            }
-        } else {
-            State::Closed(record)
-        }
-    }
-}
-
-/// What an attempt says about the upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    /// It answered.
-    Alive,
-    /// It could not be reached, or failed to answer when it had its time.
-    Dead,
-    /// It had not answered when the caller gave up.
-    Silent,
-    /// Nothing: the attempt met a stale connection.
-    None,
 }
 
 impl BreakerLayer {
@@ -191,6 +100,14 @@ struct Admitted {
 }
 
 impl Admitted {
+    fn ended_as(&self) -> Ended {
+        Ended {
+            started: self.started,
+            probe: self.probe,
+            sign: self.sign,
+        }
+    }
+
     fn ended(mut self, result: &Result<Accepted, UpstreamError>) {
         self.sign = match result {
             Ok(_) => Sign::Alive,
@@ -247,12 +164,7 @@ impl Shared {
     fn admit(shared: &Arc<Self>) -> Result<Admitted, Duration> {
         let now = Instant::now();
         let mut state = shared.state();
-        // A probe that hangs must not keep out the next one.
-        let next_probe = match *state {
-            State::Closed(_) => None,
-            State::Open { until } => Some(until),
-            State::Probing { since } => Some(since + PROBE_INTERVAL),
-        };
+        let next_probe = state.next_probe();
         let probe = next_probe.is_some();
         if let Some(at) = next_probe {
             let wait = at.saturating_duration_since(now);
@@ -279,24 +191,7 @@ impl Shared {
         let now = Instant::now();
         let mut state = self.state();
         let before = *state;
-        let after = match (before, attempt.sign) {
-            (State::Closed(record), Sign::Alive) => State::Closed(Record::clean(record.since)),
-            (State::Closed(record), Sign::Dead | Sign::Silent)
-                if attempt.started >= record.since =>
-            {
-                record.and(attempt, now)
-            }
-            // Whoever has an answer, the upstream is back.
-            (State::Open { .. } | State::Probing { .. }, Sign::Alive) => {
-                State::Closed(Record::clean(now))
-            }
-            (State::Probing { .. }, Sign::Dead | Sign::Silent) if attempt.probe => State::Open {
-                until: now + PROBE_INTERVAL,
-            },
-            // The probe said nothing, so the next call is the probe.
-            (State::Probing { .. }, Sign::None) if attempt.probe => State::Open { until: now },
-            (unmoved, Sign::Dead | Sign::Silent | Sign::None) => unmoved,
-        };
+        let after = before.after(attempt.ended_as(), now);
         *state = after;
         drop(state);
         self.tell(before, after, attempt);
@@ -307,7 +202,7 @@ impl Shared {
         match (before, after) {
             (State::Closed(record), State::Open { .. }) => {
                 tracing::error!(
-                    unanswered = record.unanswered.length + 1,
+                    unanswered = record.unanswered() + 1,
                     cause = attempt.cause,
                     "the upstream is down: calls are refused at once until it answers a probe",
                 );

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 
+use tokio::time::Instant;
+
 use crate::kit::{Facade, MEETING, Script, Step, eventually, lock};
 
 #[tokio::test]
@@ -15,7 +17,14 @@ async fn the_upstream_sees_the_hang_up_of_a_cancelled_call() {
     eventually("the request arrives", || upstream.requests().len() == 1).await;
     assert_eq!(upstream.abandoned(), 0);
     call.abort();
+    let gone = Instant::now();
     eventually("the request is abandoned", || upstream.abandoned() == 1).await;
+    // It takes a few milliseconds; the bound leaves room for a busy machine.
+    assert!(
+        gone.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        gone.elapsed()
+    );
 }
 
 #[tokio::test]

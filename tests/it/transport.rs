@@ -1,8 +1,8 @@
-//! How the REST side is reached: HTTP versions, proxies.
+//! How the REST side is reached: HTTP/1.1 and HTTP/2, and what only the latter can do wrong.
 
 use http::Version;
 
-use crate::kit::{Facade, MEETING, Settings, tls};
+use crate::kit::{Facade, Failure, MEETING, Settings, tls};
 
 #[tokio::test]
 async fn http_2_is_spoken_where_tls_offers_it_and_http_1_otherwise() {
@@ -19,5 +19,36 @@ async fn http_2_is_spoken_where_tls_offers_it_and_http_1_otherwise() {
             facade.lock(MEETING).await.unwrap();
         }
         assert_eq!(upstream.versions(), [spoken; 2], "{offered:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_changed_nothing_and_one_that_is_reset_may_have() {
+    for (reason, expected, outcome) in [
+        (
+            h2::Reason::REFUSED_STREAM,
+            "UPSTREAM_NOT_TAKEN",
+            "not_applied",
+        ),
+        (
+            h2::Reason::INTERNAL_ERROR,
+            "UPSTREAM_CONNECTION_LOST",
+            "unknown",
+        ),
+    ] {
+        let upstream = tls::Upstream::resetting(reason).await;
+        let mut settings = Settings::default();
+        settings.upstream.upstream_ca = Some(upstream.root.path().to_owned());
+        let facade = Facade::with(&upstream.base, settings).await;
+        let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+        assert_eq!(failure.code, "UNAVAILABLE", "{reason:?}");
+        assert_eq!(
+            (failure.reason.as_str(), failure.outcome()),
+            (expected, outcome)
+        );
+        assert_eq!((failure.attempts(), upstream.requests()), (3, 3));
+        // The connection is the same all the time, and not to blame.
+        let stale = "meeting_control_upstream_retries_total{reason=\"stale_connection\"} ";
+        assert_eq!(facade.metric(stale), 0.0);
     }
 }

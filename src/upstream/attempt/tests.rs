@@ -6,28 +6,9 @@ use tower::service_fn;
 use tower::util::ServiceFn;
 
 use super::*;
-use crate::call::Peer;
-use crate::command::ControlToken;
-use crate::upstream::wire::Content;
+use crate::upstream::fixtures::put;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn put(limit: Duration) -> Put {
-    let deadline = Deadline::start(None, limit);
-    Put {
-        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous())),
-        content: Arc::new(Content {
-            url: "https://h/".parse().unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            settings: 1,
-            token: ControlToken::for_tests(),
-        }),
-        traceparent: None,
-        retry_of: None,
-        gate: Arc::default(),
-    }
-}
 
 fn metrics() -> Arc<metrics::Upstream> {
     Arc::clone(&metrics::Metrics::new("service", "method").upstream)

@@ -1,36 +1,19 @@
 use std::collections::VecDeque;
 use std::future::pending;
 
-use bytes::Bytes;
-use http::HeaderMap;
 use tower::service_fn;
 use tower::util::ServiceFn;
 
+use super::state::{PROBE_INTERVAL, SILENCE, THRESHOLD, TRIAL};
 use super::*;
-use crate::call::{Call, Peer};
-use crate::command::ControlToken;
-use crate::deadline::Deadline;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::error::Refusal;
-use crate::upstream::wire::Content;
+use crate::upstream::fixtures;
 
 type Answer = Result<Accepted, UpstreamError>;
 
 fn put() -> Put {
-    let deadline = Deadline::start(None, Duration::from_secs(60));
-    Put {
-        call: Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous())),
-        content: Arc::new(Content {
-            url: "https://h/".parse().unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            settings: 1,
-            token: ControlToken::for_tests(),
-        }),
-        traceparent: None,
-        retry_of: None,
-        gate: Arc::default(),
-    }
+    fixtures::put(Duration::from_secs(60))
 }
 
 fn accepted() -> Answer {

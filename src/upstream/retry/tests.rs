@@ -1,34 +1,19 @@
-use bytes::Bytes;
 use http::HeaderMap;
 
 use super::*;
 use crate::call::{Call, Outcome, Peer};
-use crate::command::ControlToken;
-use crate::deadline::Deadline;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::error::Refusal;
+use crate::upstream::fixtures;
 use crate::upstream::gate::Progress;
-use crate::upstream::wire::Content;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A request that has been attempted.
 fn put(limit: Duration) -> Put {
-    let deadline = Deadline::start(None, limit);
-    let call = Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous());
-    call.start_attempt();
-    Put {
-        call: Arc::new(call),
-        content: Arc::new(Content {
-            url: "https://h/".parse().unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            settings: 1,
-            token: ControlToken::for_tests(),
-        }),
-        traceparent: None,
-        retry_of: None,
-        gate: Arc::default(),
-    }
+    let put = fixtures::put(limit);
+    put.call.start_attempt();
+    put
 }
 
 fn policy(most: u32) -> RetryPolicy {

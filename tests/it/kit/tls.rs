@@ -29,6 +29,15 @@ impl Upstream {
 
     /// An upstream that offers these protocols by ALPN.
     pub async fn offering(protocols: &[&str]) -> Self {
+        Self::new(protocols, None).await
+    }
+
+    /// An upstream that resets every HTTP/2 stream once its request is there.
+    pub async fn resetting(reason: h2::Reason) -> Self {
+        Self::new(&["h2"], Some(reason)).await
+    }
+
+    async fn new(protocols: &[&str], reset: Option<h2::Reason>) -> Self {
         meeting_control::upstream::use_crypto();
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut root = tempfile::NamedTempFile::new().unwrap();
@@ -59,6 +68,9 @@ impl Upstream {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
+                    if let Some(reason) = reset {
+                        return reset_all(stream, reason, &counting).await;
+                    }
                     let service = service_fn(|request: Request<hyper::body::Incoming>| {
                         counting.lock().unwrap().push(request.version());
                         async {
@@ -86,6 +98,22 @@ impl Upstream {
     /// The HTTP version of each request that came.
     pub fn versions(&self) -> Vec<Version> {
         self.versions.lock().unwrap().clone()
+    }
+}
+
+async fn reset_all(
+    stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    reason: h2::Reason,
+    counting: &Mutex<Vec<Version>>,
+) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut answer))) = connection.accept().await {
+        counting.lock().unwrap().push(request.version());
+        let mut body = request.into_body();
+        tokio::spawn(async move {
+            while body.data().await.is_some() {}
+            answer.send_reset(reason);
+        });
     }
 }
 

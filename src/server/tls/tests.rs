@@ -1,0 +1,130 @@
+use rcgen::CertifiedKey;
+
+use super::*;
+
+fn write(folder: &Path) {
+    let CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert"), cert.pem()).unwrap();
+    std::fs::write(folder.join("key"), signing_key.serialize_pem()).unwrap();
+}
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        tls_cert: Some(folder.join("cert")),
+        tls_key: Some(folder.join("key")),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let whole = settings(folder.path());
+    let root = Some(folder.path().join("cert"));
+    let nowhere = Some(folder.path().join("nowhere"));
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    for (settings, named) in [
+        (
+            Settings {
+                tls_key: None,
+                ..whole.clone()
+            },
+            "--tls-cert and --tls-key",
+        ),
+        (
+            Settings {
+                tls_cert: None,
+                ..whole.clone()
+            },
+            "--tls-cert and --tls-key",
+        ),
+        (
+            Settings {
+                tls_cert: nowhere,
+                ..whole.clone()
+            },
+            "--tls-cert",
+        ),
+        (
+            Settings {
+                tls_cert: Some(empty.clone()),
+                ..whole.clone()
+            },
+            "--tls-cert",
+        ),
+        (
+            Settings {
+                tls_key: root.clone(),
+                ..whole.clone()
+            },
+            "--tls-key",
+        ),
+        (
+            Settings {
+                tls_client_ca: Some(empty),
+                ..whole.clone()
+            },
+            "--tls-client-ca",
+        ),
+        (
+            Settings {
+                tls_client_ca: root,
+                ..Settings::default()
+            },
+            "--tls-client-ca",
+        ),
+        (
+            Settings {
+                tls_client_allow: vec!["a.b".parse().unwrap()],
+                ..whole
+            },
+            "--tls-client-allow",
+        ),
+    ] {
+        let error = Tls::load(&settings).unwrap_err().to_string();
+        assert!(error.contains(named), "{named}: {error}");
+    }
+    assert!(Tls::load(&Settings::default()).unwrap().is_none());
+}
+
+#[test]
+fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
+    crate::upstream::use_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path());
+    let tls = Tls::load(&settings(folder.path())).unwrap().unwrap();
+    let in_use = || Arc::clone(&tls.config.read().unwrap());
+    let first = in_use();
+    let lines = crate::telemetry::tests::capture(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let watching = tls.clone().watch();
+            let changes = async {
+                sleep(RELOAD_INTERVAL / 2).await;
+                std::fs::write(folder.path().join("cert"), "broken").unwrap();
+                sleep(3 * RELOAD_INTERVAL).await;
+                assert!(Arc::ptr_eq(&first, &in_use()), "the old one is kept");
+                write(folder.path());
+                sleep(2 * RELOAD_INTERVAL).await;
+            };
+            tokio::select! {
+                () = watching => {}
+                () = changes => {}
+            }
+        });
+    });
+    assert!(
+        !Arc::ptr_eq(&first, &in_use()),
+        "the repaired one is in use"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("the old ones are kept"), "{lines:?}");
+    assert!(lines[1].contains("in use"), "{lines:?}");
+}

@@ -34,6 +34,7 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 #[command(after_help = "\
+All settings but the first two are documented for the Chinese mainland site alone.
 The meeting control token comes from --token-file or from the variable MEETING_CONTROL_TOKEN.
 Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
 the gRPC code: 66 UNKNOWN, 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 70 ALREADY_EXISTS,

@@ -9,9 +9,10 @@
 //! 4. [`upstream`] sends it to the REST side as a `PUT` and understands the answer.
 //! 5. [`status`] turns every failure into the gRPC status that a caller can act on.
 //!
-//! Around it: [`proto`] is the contract, [`accept`] takes connections in, [`cli`] the commands, [`telemetry`] the logs, [`admin`] the
-//! port for probes and metrics, [`client`] what `update` and `health` do, [`codes`] the table of error
-//! codes, [`print`] how they talk, and [`sandbox`] a stand-in for the REST side.
+//! Around it: [`proto`] is the contract, [`cli`] the commands, [`accept`] takes connections in,
+//! [`telemetry`] holds logs, metrics and traces, [`admin`] is the port for probes and metrics, [`client`]
+//! what `update` and `health` do, [`codes`] the table of error codes, [`print`] how they talk, and
+//! [`sandbox`] a stand-in for the REST side.
 
 pub mod accept;
 pub mod admin;

@@ -11,7 +11,7 @@
 //!
 //! Around it: [`proto`] is the contract, [`cli`] the commands, [`accept`] takes connections in,
 //! [`telemetry`] holds logs, metrics and traces, [`admin`] is the port for probes and metrics, [`client`]
-//! what `update` and `health` do, [`codes`] the table of error codes, [`print`] how they talk, and
+//! what `update` and `health` do, [`codes`] the table of error codes, [`mod@print`] how they talk, and
 //! [`sandbox`] a stand-in for the REST side.
 
 pub mod accept;

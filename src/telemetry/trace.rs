@@ -27,7 +27,7 @@ pub struct Tracing {
     tracer: SdkTracer,
 }
 
-/// A span that is open until [`Span::end`] or its drop.
+/// A span that is open until it is ended or dropped.
 #[derive(Debug, Clone)]
 pub struct Span {
     context: Context,

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The pause after a failure to accept, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is said that too many connections are open.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// Serves each connection in a task of its own; while `most` are open, more are closed as they come.
 /// Ends when it is dropped, and leaves the connections to themselves.
@@ -22,6 +25,7 @@ pub async fn each<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(most));
+    let mut told: Option<Instant> = None;
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -32,7 +36,10 @@ pub async fn each<F>(
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::debug!(%address, "a connection is closed: too many are open");
+            if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                told = Some(Instant::now());
+                tracing::warn!(%address, most, "connections are closed: too many are open");
+            }
             continue;
         };
         // Small answers must not wait for each other; without it, they are just slower.

@@ -40,8 +40,9 @@ pub const METHOD: &str = "UpdateStartedConfConfig";
 
 /// The largest request message; a real one is well under 200 bytes.
 const LARGEST_MESSAGE: usize = 16 * 1024;
-/// The most connections at once; more are closed as they come.
-const MOST_CONNECTIONS: usize = 8192;
+/// The most connections at once; more are closed as they come. Each may hold some 50 kB, so that all
+/// of them stay well under 200 MB.
+const MOST_CONNECTIONS: usize = 3500;
 /// Calls on one connection beyond the limit of all, so that health and refusals get through.
 const SPARE_STREAMS: u32 = 256;
 /// What the last connections may take to be swept up.
@@ -226,7 +227,7 @@ async fn converse(
     let (stream, peer) = match tls.accept(stream).await {
         Ok(accepted) => accepted,
         Err(error) => {
-            tracing::warn!(%address, cause = %error, "a TLS handshake failed");
+            tracing::warn!(%address, cause = tls::explain(&error), "a TLS handshake failed");
             return;
         }
     };

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -71,7 +72,7 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
         json(std::io::stderr).boxed()
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(settings.log_filter.clone()))
+        .with(lines.with_filter(calmed(&settings.log_filter)))
         .try_init()?;
     // A panic is a line like any other, and not a page of text between JSON.
     std::panic::set_hook(Box::new(|panic| {
@@ -79,6 +80,16 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
         tracing::error!(location, "a panic: this is a bug");
     }));
     Ok(())
+}
+
+/// The filter, without the HTTP/2 library's own words about clients that flood: one line for each
+/// connection would be a flood as well. Whoever asks for more than info gets them.
+fn calmed(filter: &Targets) -> Targets {
+    let filter = filter.clone();
+    match filter.default_level() {
+        Some(level) if level <= LevelFilter::INFO => filter.with_target("h2", LevelFilter::ERROR),
+        _ => filter,
+    }
 }
 
 /// One flat JSON object per line, values as fields of their own.
@@ -119,9 +130,8 @@ pub(crate) mod tests {
     pub(crate) fn capture(run: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = tracing_subscriber::registry().with(
-            json(move || writer.clone()).with_filter(tracing::level_filters::LevelFilter::INFO),
-        );
+        let subscriber = tracing_subscriber::registry()
+            .with(json(move || writer.clone()).with_filter(LevelFilter::INFO));
         tracing::subscriber::with_default(subscriber, run);
         let bytes = lines.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();

@@ -216,6 +216,19 @@ impl Files {
     }
 }
 
+/// Why a handshake failed, in words for whoever reads the log.
+pub(super) fn explain(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    let hint = match cause {
+        Some(rustls::Error::PeerIncompatible(_)) => "the client offers no TLS 1.2 or newer: ",
+        Some(rustls::Error::InvalidMessage(_)) => "the client does not speak TLS: ",
+        Some(rustls::Error::NoCertificatesPresented) => "the client has no certificate: ",
+        Some(rustls::Error::InvalidCertificate(_)) => "the client's certificate is not trusted: ",
+        _ => "",
+    };
+    format!("{hint}{error}")
+}
+
 fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

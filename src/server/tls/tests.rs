@@ -128,3 +128,29 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
     assert!(lines[0].contains("the old ones are kept"), "{lines:?}");
     assert!(lines[1].contains("in use"), "{lines:?}");
 }
+
+#[test]
+fn a_failed_handshake_is_explained_in_words_for_the_log() {
+    use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+    for (cause, words) in [
+        (
+            Error::PeerIncompatible(PeerIncompatible::SignatureAlgorithmsExtensionRequired),
+            "TLS 1.2",
+        ),
+        (
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            "does not speak TLS",
+        ),
+        (Error::NoCertificatesPresented, "no certificate"),
+        (
+            Error::InvalidCertificate(CertificateError::UnknownIssuer),
+            "not trusted",
+        ),
+    ] {
+        let text = explain(&io::Error::new(io::ErrorKind::InvalidData, cause));
+        assert!(text.contains(words), "{text}");
+    }
+    let other = io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long");
+    assert_eq!(explain(&other), "the handshake took too long");
+}

@@ -21,9 +21,9 @@ use crate::telemetry::metrics::Metrics;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The most connections at once; a scraper and the probes need a few.
-const MOST_CONNECTIONS: usize = 64;
-/// How long a request's head may take, and a connection may lie idle.
-const HEADER_LIMIT: Duration = Duration::from_secs(30);
+const MOST_CONNECTIONS: usize = 256;
+/// How long a request's head may take: whoever says nothing must not keep out the probes.
+const HEADER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the admin port is.
 #[derive(Debug, Clone, clap::Args)]
@@ -68,6 +68,7 @@ pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, readiness: Rea
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_LIMIT)
+            .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
         async move {
             // An error is the client's own: it is gone, or does not speak HTTP.

@@ -45,6 +45,10 @@ const LARGEST_MESSAGE: usize = 16 * 1024;
 const MOST_CONNECTIONS: usize = 3500;
 /// Calls on one connection beyond the limit of all, so that health and refusals get through.
 const SPARE_STREAMS: u32 = 256;
+/// The most calls of health and reflection at once whose request has not arrived.
+const MOST_ASIDE: usize = 256;
+/// How long the request of such a call may take.
+const ASIDE_LIMIT: Duration = Duration::from_secs(5);
 /// What the last connections may take to be swept up.
 const SWEEP: Duration = Duration::from_millis(100);
 
@@ -117,7 +121,7 @@ impl Server {
         readiness: Readiness,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        // Outermost first. Only our own service is observed and limited; health and reflection never are.
+        // Outermost first.
         let meeting_control = ServiceBuilder::new()
             // The record of the call, the answer to a panic, to a late request and to a caller gone.
             .layer(ObserveLayer::new(timeout, metrics.calls.clone(), tracing))
@@ -132,10 +136,16 @@ impl Server {
             .named_layer(
                 MeetingControlServer::new(service).max_decoding_message_size(LARGEST_MESSAGE),
             );
+        // Health and reflection are not limited by our own service's load, yet they are bounded as well.
+        let aside = ServiceBuilder::new()
+            .layer(ObserveLayer::aside(ASIDE_LIMIT))
+            .layer(AdmissionLayer)
+            .load_shed()
+            .layer(GlobalConcurrencyLimitLayer::new(MOST_ASIDE));
         let routes = Routes::new(meeting_control)
-            .add_service(AdmissionLayer.named_layer(health_service))
-            .add_service(AdmissionLayer.named_layer(reflection().build_v1()?))
-            .add_service(AdmissionLayer.named_layer(reflection().build_v1alpha()?));
+            .add_service(aside.named_layer(health_service))
+            .add_service(aside.named_layer(reflection().build_v1()?))
+            .add_service(aside.named_layer(reflection().build_v1alpha()?));
         let router = routes.into_axum_router().fallback(unknown_service);
         let routes = Routes::from(router).prepare();
         Ok(Self {
@@ -169,6 +179,10 @@ impl Server {
         // An error means that no connection is left.
         let _ = phase.send(Phase::Draining { until });
         tracing::info!("draining: no new calls");
+        // Whoever watches health has been told, and must not hold up the end.
+        for name in ["", SERVICE] {
+            self.health.clone().clear_service_status(name).await;
+        }
         // Each connection ends by itself at that moment; the rest is for the last to be swept up.
         let swept = timeout(patience + SWEEP, phase.closed()).await;
         if let Some(task) = watching_files {
@@ -219,12 +233,17 @@ async fn converse(
     tls: Option<Tls>,
     routes: Routes,
     bounds: Bounds,
-    phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<Phase>,
 ) {
     let Some(tls) = tls else {
         return connection::serve(stream, Peer::anonymous(), routes, bounds, phase).await;
     };
-    let (stream, peer) = match tls.accept(stream).await {
+    let accepted = tokio::select! {
+        accepted = tls.accept(stream) => accepted,
+        // Who has not come in by now need not.
+        _until = connection::draining(&mut phase) => return,
+    };
+    let (stream, peer) = match accepted {
         Ok(accepted) => accepted,
         Err(error) => {
             tracing::warn!(%address, cause = tls::explain(&error), "a TLS handshake failed");

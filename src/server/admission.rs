@@ -67,13 +67,21 @@ pub(super) fn peer(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> P
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return Peer::named(None, allow.is_empty());
     };
-    let names: Vec<&str> = certificate
-        .valid_uri_names()
-        .chain(certificate.valid_dns_names())
-        .collect();
-    let allowed = |name: &&&str| allow.iter().any(|pattern| pattern.matches(name));
+    // A name counts as what the certificate says that it is: a CA may vouch for DNS names alone.
+    let uris = certificate.valid_uri_names().map(|name| (name, '/'));
+    let dns = certificate.valid_dns_names().map(|name| (name, '.'));
+    let names: Vec<(&str, char)> = uris.chain(dns).collect();
+    let allowed = |(name, separator): &&(&str, char)| {
+        let of_kind = |pattern: &&NamePattern| self::separator(&pattern.0) == *separator;
+        allow
+            .iter()
+            .filter(of_kind)
+            .any(|pattern| pattern.matches(name))
+    };
     let admitting = names.iter().find(allowed);
-    let identity = admitting.or(names.first()).map(|name| (*name).to_owned());
+    let identity = admitting
+        .or(names.first())
+        .map(|(name, _)| (*name).to_owned());
     Peer::named(identity, allow.is_empty() || admitting.is_some())
 }
 
@@ -107,7 +115,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let extensions = request.extensions();
-        if extensions.get::<Peer>().is_none_or(Peer::may_call) {
+        if extensions.get::<Peer>().is_some_and(Peer::may_call) {
             return Either::Right(self.0.call(request));
         }
         let status = status::not_admitted(extensions.get::<Arc<Call>>().map(AsRef::as_ref));

@@ -21,7 +21,7 @@ use super::greeted::Greeted;
 use crate::call::Peer;
 
 /// The largest header list; leaves room for a token that is too long to be told so.
-const LARGEST_HEADERS: u32 = 32 * 1024;
+const LARGEST_HEADERS: u32 = 16 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;
 /// What a client may send ahead on all its streams.
@@ -70,10 +70,14 @@ pub(super) async fn serve(
 ) {
     let (stream, greeting) = Greeted::new(stream);
     let of_calls = peer.clone();
+    let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(of_calls.clone());
         let mut routes = routes.clone();
+        let open = open.clone();
         async move {
+            // As long as a call is open, draining waits for it, even when its connection is gone.
+            let _open = open;
             let Ok(response) = routes.call(request.map(Body::new)).await;
             Ok::<_, Infallible>(response)
         }
@@ -91,6 +95,10 @@ pub(super) async fn serve(
         () = sleep(jittered(bounds.age)) => Instant::now() + bounds.grace,
         until = draining(&mut phase) => until,
     };
+    if !greeting.is_complete() {
+        // Nobody is there yet to be told, and nothing can be on its way.
+        return;
+    }
     // The first GOAWAY still lets in what is on its way; the second, a round trip later, is final.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
@@ -122,7 +130,7 @@ fn builder(most_streams: u32) -> http2::Builder<TokioExecutor> {
 }
 
 /// Resolves when the process drains, with the moment by which it is done.
-async fn draining(phase: &mut watch::Receiver<Phase>) -> Instant {
+pub(super) async fn draining(phase: &mut watch::Receiver<Phase>) -> Instant {
     loop {
         if let Phase::Draining { until } = *phase.borrow_and_update() {
             return until;

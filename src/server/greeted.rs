@@ -39,11 +39,16 @@ impl<S> Greeted<S> {
 
 impl Greeting {
     /// Resolves after `limit` if the greeting is not complete by then, else never.
-    pub(super) async fn missed(self, limit: Duration) {
+    pub(super) async fn missed(&self, limit: Duration) {
         tokio::time::sleep(limit).await;
-        if self.0.load(Ordering::Relaxed) >= GREETING {
+        if self.is_complete() {
             std::future::pending().await
         }
+    }
+
+    /// Whether the greeting is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= GREETING
     }
 }
 

@@ -37,7 +37,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
 #[derive(Debug, Clone)]
 pub(super) struct ObserveLayer {
     limit: Duration,
-    metrics: Calls,
+    /// For our own service; others are bounded, not counted, and have the framework's own statuses.
+    metrics: Option<Calls>,
     tracing: Option<Tracing>,
 }
 
@@ -46,7 +47,7 @@ pub(super) struct ObserveLayer {
 pub(super) struct Observe<S> {
     inner: S,
     limit: Duration,
-    metrics: Calls,
+    metrics: Option<Calls>,
     tracing: Option<Tracing>,
 }
 
@@ -55,8 +56,17 @@ impl ObserveLayer {
     pub(super) fn new(limit: Duration, metrics: Calls, tracing: Option<Tracing>) -> Self {
         Self {
             limit,
-            metrics,
+            metrics: Some(metrics),
             tracing,
+        }
+    }
+
+    /// For a service beside our own, whose requests may take `limit` to arrive.
+    pub(super) fn aside(limit: Duration) -> Self {
+        Self {
+            limit,
+            metrics: None,
+            tracing: None,
         }
     }
 }
@@ -95,19 +105,24 @@ where
         let deadline = Deadline::start(caller_limit, self.limit);
         let peer = request.extensions().get::<Peer>();
         let peer = peer.cloned().unwrap_or_else(Peer::anonymous);
-        let span = self
-            .tracing
-            .as_ref()
-            .map(|tracing| tracing.call(request.headers(), SERVICE, METHOD));
+        let explained = self.metrics.is_some();
+        // A method that does not exist is not counted as the one that does.
+        let exists = is_our_method(request.uri().path());
+        let metrics = self.metrics.clone().filter(|_| exists);
+        let tracing = self.tracing.as_ref().filter(|_| exists);
+        let span = tracing.map(|tracing| tracing.call(request.headers(), SERVICE, METHOD));
         let call = Arc::new(Call::arrive(request.headers(), deadline, peer).with_span(span));
         request.extensions_mut().insert(Arc::clone(&call));
-        self.metrics.start();
+        if let Some(metrics) = &metrics {
+            metrics.start();
+        }
         Observed {
             inner: Some(self.inner.call(request)),
             backstop: Box::pin(sleep(deadline.limit() + BACKSTOP)),
             ending: Ending {
                 call,
-                metrics: self.metrics.clone(),
+                metrics,
+                explained,
                 ended: false,
             },
         }
@@ -140,9 +155,12 @@ where
         };
         // The future is dropped after a panic, so no broken state is ever seen.
         let end = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
+            Ok(Poll::Ready(Ok(response))) if !this.ending.explained => Ok(response),
             Ok(Poll::Ready(Ok(response))) => end_of(response, call),
             Ok(Poll::Ready(Err(error))) if error.is::<Overloaded>() => {
-                this.ending.metrics.shed();
+                if let Some(metrics) = &this.ending.metrics {
+                    metrics.shed();
+                }
                 Err(status::overloaded(call))
             }
             Ok(Poll::Ready(Err(error))) => Err(status::broken(call, error.to_string())),
@@ -165,7 +183,9 @@ where
 #[derive(Debug)]
 struct Ending {
     call: Arc<Call>,
-    metrics: Calls,
+    metrics: Option<Calls>,
+    /// Whether the framework's own statuses are put in our words.
+    explained: bool,
     ended: bool,
 }
 
@@ -189,7 +209,9 @@ impl Ending {
 
     fn end(&mut self, code: Code) {
         self.ended = true;
-        self.metrics.end(code, self.call.deadline.elapsed());
+        if let Some(metrics) = &self.metrics {
+            metrics.end(code, self.call.deadline.elapsed());
+        }
         if let Some(span) = &self.call.span {
             span.end_call(code, &self.call.outcome().to_string());
         }
@@ -209,6 +231,14 @@ impl Drop for Ending {
             self.end(Code::Cancelled);
         }
     }
+}
+
+/// Whether a path is `/SERVICE/METHOD`.
+fn is_our_method(path: &str) -> bool {
+    path.strip_prefix('/')
+        .and_then(|path| path.strip_suffix(METHOD))
+        .and_then(|service| service.strip_suffix('/'))
+        == Some(SERVICE)
 }
 
 /// The status of a response that is none of success; one by the framework, which knows no details,

@@ -2,6 +2,7 @@
 //!
 //! A broken new file keeps what is in use and says so; no connection is dropped for a new one.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -86,9 +87,14 @@ pub enum TlsError {
 #[derive(Debug, Clone)]
 pub struct Tls {
     files: Arc<Files>,
+    /// What the files held before they were read for the first time.
+    loaded: Arc<Fingerprint>,
     config: Arc<RwLock<Arc<ServerConfig>>>,
     allow: Arc<[NamePattern]>,
 }
+
+/// What each file holds, hashed: one of them is a key.
+type Fingerprint = Vec<Option<u64>>;
 
 #[derive(Debug)]
 struct Files {
@@ -119,8 +125,10 @@ impl Tls {
             key,
             client_ca: settings.tls_client_ca.clone(),
         };
+        let loaded = Arc::new(files.fingerprint());
         let config = Arc::new(files.config()?);
         Ok(Some(Self {
+            loaded,
             files: Arc::new(files),
             config: Arc::new(RwLock::new(config)),
             allow: settings.tls_client_allow.clone().into(),
@@ -156,23 +164,29 @@ impl Tls {
 
     /// Looks at the files now and then, until the future is dropped.
     pub(super) async fn watch(self) {
-        let mut last = self.files.fingerprint();
+        let mut in_use = Arc::clone(&self.loaded);
+        let mut refused = None;
         loop {
             sleep(RELOAD_INTERVAL).await;
             let now = self.files.fingerprint();
-            if now == last {
+            if now == *in_use {
                 continue;
             }
-            last = now;
             match self.files.config() {
                 Ok(config) => {
                     *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    in_use = Arc::new(now);
                     tracing::info!("the new TLS files are in use");
                 }
-                Err(error) => tracing::error!(
-                    cause = %error,
-                    "the new TLS files cannot be used; the old ones are kept",
-                ),
+                // Tried again each time, for it may pass; told once for each content.
+                Err(error) if refused.as_ref() != Some(&now) => {
+                    tracing::error!(
+                        cause = %error,
+                        "the new TLS files cannot be used; the old ones are kept",
+                    );
+                    refused = Some(now);
+                }
+                Err(_) => {}
             }
         }
     }
@@ -207,13 +221,19 @@ impl Files {
     }
 
     /// What the files hold now; unreadable is a content of its own.
-    fn fingerprint(&self) -> Vec<Option<Vec<u8>>> {
+    fn fingerprint(&self) -> Fingerprint {
         [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
             .into_iter()
             .flatten()
-            .map(|path| std::fs::read(path).ok())
+            .map(|path| std::fs::read(path).ok().map(hash))
             .collect()
     }
+}
+
+fn hash(content: Vec<u8>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Why a handshake failed, in words for whoever reads the log.

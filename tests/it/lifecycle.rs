@@ -1,10 +1,12 @@
 //! Connections end in two steps, the process in order, and no call is lost on the way.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -102,7 +104,9 @@ async fn connections_are_replaced_under_load_without_a_failed_call() {
     let mut settings = Settings::default();
     settings.server.max_connection_age = Duration::from_millis(100);
     let facade = Facade::with(&upstream.base, settings).await;
-    let client = MeetingControlClient::new(facade.channel().await);
+    let (address, connections) = counting_forwarder(&facade).await;
+    let channel = tonic::transport::Channel::from_shared(address).unwrap();
+    let client = MeetingControlClient::new(channel.connect().await.unwrap());
     let until = Instant::now() + Duration::from_secs(1);
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..8 {
@@ -121,6 +125,28 @@ async fn connections_are_replaced_under_load_without_a_failed_call() {
     }
     let calls: i32 = callers.join_all().await.into_iter().sum();
     assert!(calls > 50, "{calls}");
+    let connections = connections.load(Ordering::Relaxed);
+    assert!(connections >= 3, "replaced only {connections} times");
+}
+
+/// Forwards connections to the façade, and counts them.
+async fn counting_forwarder(facade: &Facade) -> (String, Arc<AtomicUsize>) {
+    let target = facade.address.strip_prefix("http://").unwrap().to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let count = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            counting.fetch_add(1, Ordering::Relaxed);
+            let mut server = TcpStream::connect(&target).await.unwrap();
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (address, count)
 }
 
 #[tokio::test]
@@ -222,4 +248,44 @@ fn handled(facade: &Facade, code: &str) -> f64 {
     facade.metric(&format!(
         "grpc_server_handled_total{rpc},grpc_code=\"{code}\"}} "
     ))
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_or_only_watches_health_does_not_hold_up_the_end() {
+    let upstream = Script::start([Step::ok()]).await;
+    let mut facade = Facade::over(&upstream.base).await;
+    let address = facade.address.strip_prefix("http://").unwrap().to_owned();
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let mut health = HealthClient::new(facade.channel().await);
+    let watching = health.watch(HealthCheckRequest::default()).await.unwrap();
+    // The drain time-out of the tests' façade is as long as their patience.
+    let ended = timeout(PATIENCE / 2, facade.stop()).await;
+    ended.expect("well before the drain time-out").unwrap();
+    drop(watching);
+}
+
+#[tokio::test]
+async fn a_method_that_does_not_exist_is_not_counted_as_the_one_that_does() {
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    for path in [
+        "/meeting.control.v1.MeetingControl/Nope",
+        "/no.Such/Service",
+    ] {
+        let mut client = tonic::client::Grpc::new(facade.channel().await);
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<
+            _,
+            meeting_control::proto::v1::UpdateStartedConfConfigResponse,
+        >::default();
+        let answer = client
+            .unary(lock(MEETING), path.parse().unwrap(), codec)
+            .await;
+        let failure = crate::kit::Failure::of(&answer.unwrap_err());
+        assert_eq!(
+            (failure.code, failure.reason.as_str()),
+            ("UNIMPLEMENTED", "NOT_SUPPORTED")
+        );
+    }
+    assert_eq!(handled(&facade, "Unimplemented"), 0.0);
 }

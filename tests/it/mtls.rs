@@ -1,4 +1,4 @@
-//! Strangers stay outside, each for a reason that the log names; new certificates come in quietly.
+//! Strangers stay outside, and new certificates come in without disturbing anybody.
 
 use std::sync::Arc;
 
@@ -127,6 +127,10 @@ async fn only_names_on_the_list_may_call() {
         setup.call(Some(&setup.root.issue(name))).await.unwrap();
     }
     assert_eq!(setup.upstream.requests().len(), 2);
+    // A URI that reads like an allowed DNS name is none.
+    let disguised = setup.root.issue_uri("caller.example.com");
+    let status = setup.call(Some(&disguised)).await.unwrap_err();
+    assert_eq!(Failure::of(&status).code, "PERMISSION_DENIED");
     let other = setup.root.issue("spiffe://cluster.local/ns/team/sa/other");
     let failure = Failure::of(&setup.call(Some(&other)).await.unwrap_err());
     assert_eq!(failure.code, "PERMISSION_DENIED");

@@ -48,14 +48,30 @@ impl Root {
         files
     }
 
+    /// Makes a certificate with a URI, whatever it looks like.
+    pub fn issue_uri(&self, name: &str) -> Files {
+        let files = self.issue(name);
+        self.sign(
+            SanType::URI(name.try_into().unwrap()),
+            &files.cert,
+            &files.key,
+        );
+        files
+    }
+
     /// Makes a certificate, in place of what lies at the two paths.
     pub fn issue_into(&self, name: &str, cert: &Path, key: &Path) {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![if name.contains("://") {
+        let name = if name.contains("://") {
             SanType::URI(name.try_into().unwrap())
         } else {
             SanType::DnsName(name.try_into().unwrap())
-        }];
+        };
+        self.sign(name, cert, key);
+    }
+
+    fn sign(&self, name: SanType, cert: &Path, key: &Path) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![name];
         let pair = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&pair, &self.issuer).unwrap();
         std::fs::write(cert, certificate.pem()).unwrap();

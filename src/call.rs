@@ -45,6 +45,7 @@ pub struct Call {
     pub peer: Peer,
     /// The call's span, where traces are exported.
     pub span: Option<Span>,
+    arrived: AtomicBool,
     conference_id: OnceLock<String>,
     attempts: AtomicU32,
     last_attempt_ms: AtomicU32,
@@ -78,11 +79,22 @@ impl Call {
             deadline,
             peer,
             span: None,
+            arrived: AtomicBool::new(false),
             conference_id: OnceLock::new(),
             attempts: AtomicU32::new(0),
             last_attempt_ms: AtomicU32::new(0),
             in_doubt: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that the request message has arrived whole.
+    pub fn arrived(&self) {
+        self.arrived.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request message has arrived whole.
+    pub fn has_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed)
     }
 
     /// Remembers which meeting the call is about, for the log.

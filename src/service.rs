@@ -35,6 +35,7 @@ impl MeetingControl for Service {
         let call = extensions
             .remove::<Arc<Call>>()
             .ok_or_else(status::unannounced)?;
+        call.arrived();
 
         if is_conference_id(&request.conference_id) {
             call.concerns(&request.conference_id);

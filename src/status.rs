@@ -123,7 +123,7 @@ pub fn late(call: &Call) -> Status {
     let (reason, message) = if call.attempts() == 0 {
         (
             "REQUEST_INCOMPLETE",
-            format!("The request message did not arrive within {limit}; {fate}."),
+            format!("The request message did not arrive in time; {fate}."),
         )
     } else {
         (

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::load_shed::error::Overloaded;
@@ -29,6 +29,9 @@ use crate::telemetry::trace::Tracing;
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
 /// unless the request itself has not arrived.
 const BACKSTOP: Duration = Duration::from_millis(10);
+
+/// How long a request message may take to arrive: a place is not held for those that never do.
+const ARRIVAL: Duration = Duration::from_secs(2);
 
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
@@ -118,7 +121,7 @@ where
         }
         Observed {
             inner: Some(self.inner.call(request)),
-            backstop: Box::pin(sleep(deadline.limit() + BACKSTOP)),
+            backstop: Box::pin(sleep(ARRIVAL.min(deadline.limit() + BACKSTOP))),
             ending: Ending {
                 call,
                 metrics,
@@ -165,18 +168,30 @@ where
             }
             Ok(Poll::Ready(Err(error))) => Err(status::broken(call, error.to_string())),
             Err(panic) => Err(status::broken(call, message_of(&*panic))),
-            Ok(Poll::Pending) => match this.backstop.as_mut().poll(cx) {
-                Poll::Ready(()) => {
-                    // What it was doing ends here, and is known to the call.
-                    this.inner.set(None);
-                    Err(status::late(call))
+            Ok(Poll::Pending) => {
+                if !is_overdue(this.backstop.as_mut(), call, cx) {
+                    return Poll::Pending;
                 }
-                Poll::Pending => return Poll::Pending,
-            },
+                // What it was doing ends here, and is known to the call.
+                this.inner.set(None);
+                Err(status::late(call))
+            }
         };
         this.inner.set(None);
         Poll::Ready(Ok(this.ending.answer(end)))
     }
+}
+
+/// Whether a call has to be given up: its request has not arrived, or its deadline is well past.
+fn is_overdue(mut backstop: Pin<&mut Sleep>, call: &Call, cx: &mut Context<'_>) -> bool {
+    while backstop.as_mut().poll(cx).is_ready() {
+        let left = call.deadline.remaining();
+        if !call.has_arrived() || left.is_zero() {
+            return true;
+        }
+        backstop.as_mut().reset(Instant::now() + left + BACKSTOP);
+    }
+    false
 }
 
 /// Makes sure that each call ends once: with its answer, or as cancelled.

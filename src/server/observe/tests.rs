@@ -118,3 +118,22 @@ async fn an_answered_call_is_not_taken_for_an_abandoned_one() {
 fn answer_at_once(_: Request<Empty<bytes::Bytes>>) -> Ready<Inner> {
     ready(Ok(Response::default()))
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_held_for_long_only_by_a_call_whose_request_has_arrived() {
+    const LIMIT: Duration = Duration::from_secs(10);
+    for (arrives, held) in [(false, ARRIVAL), (true, LIMIT + BACKSTOP)] {
+        let started = Instant::now();
+        let answer = ObserveLayer::new(LIMIT, metrics(), None)
+            .layer(service_fn(|request: Request<Empty<bytes::Bytes>>| {
+                if arrives {
+                    request.extensions().get::<Arc<Call>>().unwrap().arrived();
+                }
+                pending::<Inner>()
+            }))
+            .call(request())
+            .await;
+        assert_eq!(reason(answer).0, Code::DeadlineExceeded);
+        assert_eq!(started.elapsed(), held, "arrives: {arrives}");
+    }
+}

@@ -32,6 +32,8 @@ pub struct UpdateCommand {
 /// Why a request is not sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rejection {
+    /// The meeting, if nothing is wrong with that part of the request; for the log.
+    pub conference_id: Option<String>,
     /// No token came with the request.
     pub token_missing: bool,
     /// Every rule that the request breaks.
@@ -79,6 +81,9 @@ impl UpdateCommand {
                 token,
             }),
             token => Err(Rejection {
+                // Where the token is unknown, the id cannot be told from it.
+                conference_id: (!matches!(token, Sent::Nonsense) && !faults.names(CONFERENCE_ID))
+                    .then_some(request.conference_id),
                 token_missing: matches!(token, Sent::Nothing),
                 violations: faults.0,
             }),
@@ -111,6 +116,10 @@ impl Faults {
             field,
             description: description.into(),
         });
+    }
+
+    fn names(&self, field: &str) -> bool {
+        self.0.iter().any(|violation| violation.field == field)
     }
 
     fn check_conference_id(&mut self, id: &str) {

@@ -6,7 +6,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
 use crate::call::{Call, UPSTREAM_REQUEST_ID};
-use crate::command::{UpdateCommand, is_conference_id};
+use crate::command::UpdateCommand;
 use crate::proto::v1::meeting_control_server::MeetingControl;
 use crate::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
 use crate::status;
@@ -37,11 +37,9 @@ impl MeetingControl for Service {
             .ok_or_else(status::unannounced)?;
         call.arrived();
 
-        if is_conference_id(&request.conference_id) {
-            call.concerns(&request.conference_id);
-        }
         let command = UpdateCommand::read(metadata.as_ref(), request)
             .map_err(|rejection| status::rejected(&call, rejection))?;
+        call.concerns(&command.conference_id);
         let accepted = self
             .upstream
             .update(&call, &command)

@@ -43,16 +43,19 @@ struct Verdict {
 
 /// The request breaks rules, or has no token; nothing was sent.
 pub fn rejected(call: &Call, rejection: Rejection) -> Status {
+    if let Some(id) = &rejection.conference_id {
+        call.concerns(id);
+    }
     let faults: Vec<_> = rejection.violations.iter().map(sentence).collect();
     let faults = faults.join("; ");
     let verdict = if rejection.token_missing {
         let also = if faults.is_empty() {
             String::new()
         } else {
-            format!(" Also: {faults}.")
+            format!("; also: {faults}")
         };
         let message =
-            format!("The meeting control token is missing: send it as metadata {TOKEN}.{also}");
+            format!("The meeting control token is missing: send it as metadata {TOKEN}{also}.");
         Verdict::ours(Code::Unauthenticated, "TOKEN_MISSING", message)
     } else {
         let message = format!("The request is invalid: {faults}.");
@@ -120,7 +123,7 @@ pub fn unreadable(call: &Call, framework: &Status) -> Status {
 pub fn late(call: &Call) -> Status {
     let limit = humantime::format_duration(call.deadline.allowed());
     let fate = fate(call.outcome());
-    let (reason, message) = if call.attempts() == 0 {
+    let (reason, message) = if !call.has_arrived() {
         (
             "REQUEST_INCOMPLETE",
             format!("The request message did not arrive in time; {fate}."),

@@ -28,8 +28,17 @@ fn a_usable_request_id_is_kept_and_any_other_is_replaced() {
         assert_eq!(call.request_id() == sent, kept, "{sent:?}");
         assert!(!call.request_id().is_empty());
     }
-    let confused = arrive(&[(REQUEST_ID, "cnr123456"), (TOKEN, "cnr123456")]);
-    assert_ne!(confused.request_id(), "cnr123456");
+    for (id, token) in [
+        ("cnr123456", "cnr123456"),
+        ("CNR123456", "cnr123456"),
+        ("id-cnr123456", "cnr123456"),
+        ("Y25yMTIz", "Basic Y25yMTIz"),
+    ] {
+        let confused = arrive(&[(REQUEST_ID, id), (TOKEN, token)]);
+        assert_ne!(confused.request_id(), id, "{token}");
+    }
+    let short = arrive(&[(REQUEST_ID, "order-66"), (TOKEN, "6")]);
+    assert_eq!(short.request_id(), "order-66");
     let new = arrive(&[]);
     assert!(Uuid::parse_str(new.request_id()).is_ok());
 }

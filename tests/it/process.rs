@@ -322,6 +322,11 @@ fn everything_logged_at_trace_holds_no_token() {
     ] {
         sandbox.update(&["--conference-id", id, "--lock-sharing", "locked"]);
     }
+    // A caller may confuse its arguments.
+    sandbox.update(&["--conference-id", TOKEN, "--lock-sharing", "locked"]);
+    sandbox.update(&["--conference-id", "1", "--request-id", TOKEN]);
+    let prefixed = format!("id-{TOKEN}");
+    sandbox.update(&["--conference-id", &prefixed, "--request-id", &prefixed]);
     let log = sandbox.stop();
     assert!(log.contains("\"level\":\"TRACE\""), "the log is complete");
     assert!(

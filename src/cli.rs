@@ -152,7 +152,8 @@ impl Cli {
             Command::Serve(serve) => serve.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
             Command::Update(update) => match client::update(&update).await {
-                Ok(tonic::Code::Ok) => Ok(()),
+                Ok(code) if update.expects(code) => Ok(()),
+                Ok(tonic::Code::Ok) => return ExitCode::FAILURE,
                 Ok(code) => return ExitCode::from(EXIT_USAGE + code as u8),
                 Err(misuse) => Err(Failure::Setting(misuse.to_string())),
             },

@@ -15,7 +15,7 @@ use crate::command::TOKEN;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
-use crate::status;
+use crate::status::{self, code_name};
 
 mod report;
 mod setting_flags;
@@ -39,7 +39,7 @@ The meeting control token comes from --token-file or from the variable MEETING_C
 Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
 the gRPC code: 66 UNKNOWN, 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 70 ALREADY_EXISTS,
 71 PERMISSION_DENIED, 72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 74 ABORTED, 76 UNIMPLEMENTED,
-77 INTERNAL, 78 UNAVAILABLE, 80 UNAUTHENTICATED.")]
+77 INTERNAL, 78 UNAVAILABLE, 80 UNAUTHENTICATED. With --expect, that code is 0, and success is 1.")]
 pub struct Update {
     #[command(flatten)]
     target: Target,
@@ -56,8 +56,19 @@ pub struct Update {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
 
+    /// The gRPC code that the call has to end with, such as UNAUTHENTICATED, for tests of a deployment
+    #[arg(long, value_name = "CODE", default_value = "OK", value_parser = parse_code)]
+    expect: Code,
+
     #[command(flatten)]
     settings: SettingFlags,
+}
+
+impl Update {
+    /// Whether the caller asked for this end of the call.
+    pub fn expects(&self, code: Code) -> bool {
+        code == self.expect
+    }
 }
 
 /// Asks a façade's health service; exit status 0 when it serves, else 1.
@@ -151,6 +162,14 @@ fn explain(status: Status, address: &Endpoint) -> Status {
         }
         _ => status,
     }
+}
+
+/// A gRPC code by its name.
+fn parse_code(name: &str) -> Result<Code, String> {
+    (0..=16)
+        .map(Code::from_i32)
+        .find(|code| code_name(*code) == name)
+        .ok_or_else(|| "not a gRPC code, such as OK or UNAUTHENTICATED".to_owned())
 }
 
 /// The token from the file, else from the environment; `None` leaves it to the façade to complain.

@@ -1,6 +1,6 @@
 //! The binary as its user sees it: what it prints, and how it exits.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -176,6 +176,22 @@ fn a_failed_update_prints_the_whole_error_and_exits_with_its_code() {
             assert!(error.contains(expected), "{expected}: {error}");
         }
         assert!(!error.contains(TOKEN), "{error}");
+    }
+}
+
+#[test]
+fn an_expected_code_is_success_and_any_other_end_is_not() {
+    let sandbox = Sandbox::start(&[]);
+    for (meeting, expected, status) in [
+        ("900003065", "UNAUTHENTICATED", 0),
+        ("900003005", "UNAUTHENTICATED", 73),
+        (MEETING, "UNAUTHENTICATED", 1),
+        (MEETING, "OK", 0),
+        (MEETING, "unauthenticated", 64),
+    ] {
+        let lock = ["--lock-sharing", "locked", "--expect", expected];
+        let output = sandbox.update(&[&["--conference-id", meeting], &lock[..]].concat());
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
     }
 }
 

@@ -24,7 +24,6 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
-use uuid::Uuid;
 
 use crate::accept;
 use crate::setting::{SETTINGS, Values};
@@ -191,7 +190,7 @@ async fn update(
         Ok((id, values)) => sandbox.answer(&id, &values).await,
         Err(refused) => refused.into_response(),
     };
-    let id = Uuid::new_v4().simple().to_string();
+    let id = format!("{:032x}", fastrand::u128(..));
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", id);
     }

@@ -1,6 +1,7 @@
 //! The serving side: the listener, the layers around the RPC, health, reflection, and an orderly end.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -124,7 +125,11 @@ impl Server {
         // Outermost first.
         let meeting_control = ServiceBuilder::new()
             // The record of the call, the answer to a panic, to a late request and to a caller gone.
-            .layer(ObserveLayer::new(timeout, metrics.calls.clone(), tracing))
+            .layer(ObserveLayer::new(
+                timeout,
+                Arc::clone(&metrics.calls),
+                tracing,
+            ))
             // Before anything is spent on a peer that may not call.
             .layer(AdmissionLayer)
             // Refuses at once what the limit inside would keep waiting.

@@ -43,6 +43,9 @@ impl ControlToken {
 
     /// Takes the token out of a text that the REST side wrote, in each spelling it may have there.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.is_longer_than(text) {
+            return Cow::Borrowed(text);
+        }
         self.spellings().fold(Cow::Borrowed(text), |text, secret| {
             match take_out(&text, &secret) {
                 Some(clean) => Cow::Owned(clean),
@@ -54,17 +57,28 @@ impl ControlToken {
     /// Whether a text holds the token, in any spelling.
     pub(super) fn is_within(&self, text: &str) -> bool {
         let within = |secret: String| find_ignoring_case(text, &secret).is_some();
-        self.spellings().any(within)
+        !self.is_longer_than(text) && self.spellings().any(within)
     }
 
-    /// The token as it was sent without its scheme, and with one layer of Base64 more and less. What is
-    /// shorter than a token can be is left out: it would hide more than it protects.
-    fn spellings(&self) -> impl Iterator<Item = String> {
+    /// Whether even the shortest spelling, without its Base64, is longer than a text: most texts are ids
+    /// that cannot hold a token, and need no spelling made.
+    fn is_longer_than(&self, text: &str) -> bool {
+        (self.bare().len() / 4 * 3).saturating_sub(2) > text.len()
+    }
+
+    /// The token as it was sent, without its scheme.
+    fn bare(&self) -> &str {
         let sent = self.0.to_str().unwrap_or_default().trim();
-        let bare = match sent.split_at_checked(BASIC.len()) {
+        match sent.split_at_checked(BASIC.len()) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case(BASIC) => rest.trim(),
             _ => sent,
-        };
+        }
+    }
+
+    /// The token without its scheme, and with one layer of Base64 more and less. What is
+    /// shorter than a token can be is left out: it would hide more than it protects.
+    fn spellings(&self) -> impl Iterator<Item = String> {
+        let bare = self.bare();
         let decoded = [&STANDARD, &URL_SAFE]
             .into_iter()
             .find_map(|engine| engine.decode(bare).ok())

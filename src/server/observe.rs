@@ -41,7 +41,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
 pub(super) struct ObserveLayer {
     limit: Duration,
     /// For our own service; others are bounded, not counted, and have the framework's own statuses.
-    metrics: Option<Calls>,
+    metrics: Option<Arc<Calls>>,
     tracing: Option<Tracing>,
 }
 
@@ -50,13 +50,13 @@ pub(super) struct ObserveLayer {
 pub(super) struct Observe<S> {
     inner: S,
     limit: Duration,
-    metrics: Option<Calls>,
+    metrics: Option<Arc<Calls>>,
     tracing: Option<Tracing>,
 }
 
 impl ObserveLayer {
     /// `limit` is the longest time for a call.
-    pub(super) fn new(limit: Duration, metrics: Calls, tracing: Option<Tracing>) -> Self {
+    pub(super) fn new(limit: Duration, metrics: Arc<Calls>, tracing: Option<Tracing>) -> Self {
         Self {
             limit,
             metrics: Some(metrics),
@@ -121,7 +121,7 @@ where
         }
         Observed {
             inner: Some(self.inner.call(request)),
-            backstop: Box::pin(sleep(ARRIVAL.min(deadline.limit() + BACKSTOP))),
+            backstop: sleep(ARRIVAL.min(deadline.limit() + BACKSTOP)),
             ending: Ending {
                 call,
                 metrics,
@@ -138,7 +138,8 @@ pin_project! {
     pub(super) struct Observed<F> {
         #[pin]
         inner: Option<F>,
-        backstop: Pin<Box<Sleep>>,
+        #[pin]
+        backstop: Sleep,
         ending: Ending,
     }
 }
@@ -198,7 +199,7 @@ fn is_overdue(mut backstop: Pin<&mut Sleep>, call: &Call, cx: &mut Context<'_>) 
 #[derive(Debug)]
 struct Ending {
     call: Arc<Call>,
-    metrics: Option<Calls>,
+    metrics: Option<Arc<Calls>>,
     /// Whether the framework's own statuses are put in our words.
     explained: bool,
     ended: bool,

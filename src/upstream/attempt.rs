@@ -1,17 +1,19 @@
 //! One attempt: counted, held to its time limit, and settled as applied, not applied or unknown.
 
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use futures_util::future::Either;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Timeout, timeout};
 use tower::{Layer, Service};
 
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
-use super::wire::{Accepted, Answer, Put};
+use super::wire::{Accepted, Answer, Content, Put};
 use crate::call::{Call, Outcome};
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::{self, AttemptEnd};
@@ -54,11 +56,10 @@ impl<S> Layer<S> for AttemptLayer {
 impl<S> Service<Put> for Attempt<S>
 where
     S: Service<Put, Response = Answer, Error = UpstreamError>,
-    S::Future: Send + 'static,
 {
     type Response = Accepted;
     type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Accepted, UpstreamError>> + Send>>;
+    type Future = Either<Ready<Result<Accepted, UpstreamError>>, UnderWay<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.inner.poll_ready(cx)
@@ -67,7 +68,7 @@ where
     fn call(&mut self, mut put: Put) -> Self::Future {
         let limit = Limit::of(self.limit, &put.call.deadline);
         if limit.time.is_zero() {
-            return Box::pin(ready(Err(limit.error(Progress::NotSent))));
+            return Either::Left(ready(Err(limit.error(Progress::NotSent))));
         }
         put.call.start_attempt();
         if let Some(reason) = put.retry_of {
@@ -77,21 +78,52 @@ where
         let watch = Watch::start(Arc::clone(&self.metrics), &put);
         put.traceparent = watch.span.as_ref().and_then(Span::traceparent);
         let content = Arc::clone(&put.content);
-        let answer = self.inner.call(put);
-        Box::pin(async move {
-            let result = match timeout(limit.time, answer).await {
-                Ok(Ok(answer)) => content.read(&answer),
-                Ok(Err(error)) => Err(error),
-                Err(_elapsed) => Err(limit.error(watch.gate.close())),
-            };
-            watch.end(&result);
-            result
+        Either::Right(UnderWay {
+            answer: timeout(limit.time, self.inner.call(put)),
+            content,
+            limit,
+            watch: Some(watch),
         })
     }
 }
 
+pin_project! {
+    /// An attempt under way.
+    pub(super) struct UnderWay<F> {
+        #[pin]
+        answer: Timeout<F>,
+        content: Arc<Content>,
+        limit: Limit,
+        // Gone once the attempt has ended: what it leaves behind is known before its answer is.
+        watch: Option<Watch>,
+    }
+}
+
+impl<F> Future for UnderWay<F>
+where
+    F: Future<Output = Result<Answer, UpstreamError>>,
+{
+    type Output = Result<Accepted, UpstreamError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        let Some(watch) = this.watch.take() else {
+            // Only after the answer, when nobody polls any more.
+            return Poll::Pending;
+        };
+        let result = match answer {
+            Ok(Ok(answer)) => this.content.read(&answer),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err(this.limit.error(watch.gate.close())),
+        };
+        watch.end(&result);
+        Poll::Ready(result)
+    }
+}
+
 /// The time that an attempt has, and whose time it is.
-struct Limit {
+pub(super) struct Limit {
     time: Duration,
     /// What the caller was allowed, when its deadline comes first.
     deadline: Option<Duration>,
@@ -118,7 +150,7 @@ impl Limit {
 }
 
 /// Settles an attempt when it ends, or when its caller goes away.
-struct Watch {
+pub(super) struct Watch {
     metrics: Arc<metrics::Upstream>,
     call: Arc<Call>,
     gate: Arc<Gate>,

@@ -3,12 +3,14 @@
 //!
 //! Any HTTP answer closes the breaker, whatever its status: it says that somebody is there.
 
-use std::future::ready;
+use std::future::{Ready, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::Either;
+use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -62,11 +64,10 @@ impl<S> Layer<S> for BreakerLayer {
 impl<S> Service<Put> for Breaker<S>
 where
     S: Service<Put, Response = Accepted, Error = UpstreamError>,
-    S::Future: Send + 'static,
 {
     type Response = Accepted;
     type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Accepted, UpstreamError>> + Send>>;
+    type Future = Either<Ready<Result<Accepted, UpstreamError>>, Watched<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         self.inner.poll_ready(cx)
@@ -77,21 +78,44 @@ where
             Ok(attempt) => attempt,
             Err(wait) => {
                 self.shared.metrics.refused_by_breaker();
-                return Box::pin(ready(Err(UpstreamError::KnownDown(wait))));
+                return Either::Left(ready(Err(UpstreamError::KnownDown(wait))));
             }
         };
-        let answer = self.inner.call(put);
-        Box::pin(async move {
-            let result = answer.await;
-            attempt.ended(&result);
-            result
+        Either::Right(Watched {
+            answer: self.inner.call(put),
+            attempt: Some(attempt),
         })
+    }
+}
+
+pin_project! {
+    /// An attempt under way, whose end the breaker learns.
+    pub(super) struct Watched<F> {
+        #[pin]
+        answer: F,
+        attempt: Option<Admitted>,
+    }
+}
+
+impl<F> Future for Watched<F>
+where
+    F: Future<Output = Result<Accepted, UpstreamError>>,
+{
+    type Output = Result<Accepted, UpstreamError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.answer.poll(cx));
+        if let Some(attempt) = this.attempt.take() {
+            attempt.ended(&result);
+        }
+        Poll::Ready(result)
     }
 }
 
 /// An attempt that was let through; dropped without an end, its caller gave up.
 #[derive(Debug)]
-struct Admitted {
+pub(super) struct Admitted {
     shared: Arc<Shared>,
     started: Instant,
     probe: bool,

@@ -6,9 +6,10 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt as _};
 
 tokio::task_local! {
     static CONNECTED: Cell<bool>;
@@ -29,33 +30,40 @@ pub(super) async fn observe<T>(exchange: impl Future<Output = T>) -> (T, bool) {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoteLayer;
 
-/// See [`NoteLayer`].
-#[derive(Debug, Clone)]
-pub(super) struct Note<S>(S);
+/// See [`NoteLayer`]. The client clones its connector for every request, though few make a connection.
+#[derive(Debug)]
+pub(super) struct Note<S>(Arc<S>);
+
+impl<S> Clone for Note<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 impl<S> Layer<S> for NoteLayer {
     type Service = Note<S>;
 
     fn layer(&self, connector: S) -> Note<S> {
-        Note(connector)
+        Note(Arc::new(connector))
     }
 }
 
 impl<S, Target> Service<Target> for Note<S>
 where
-    S: Service<Target>,
-    S::Future: Send + 'static,
+    S: Service<Target> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    Target: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, target: Target) -> Self::Future {
-        let connecting = self.0.call(target);
+        let connecting = S::clone(&self.0).oneshot(target);
         Box::pin(async move {
             let connection = connecting.await;
             // Outside an attempt, the connection is made for the pool, and nobody needs to know.

@@ -18,7 +18,6 @@ pub(super) fn put(limit: Duration) -> Put {
         call: Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous())),
         content: Arc::new(Content {
             url: "https://h/".parse().unwrap(),
-            headers: HeaderMap::new(),
             body: Bytes::new(),
             settings: 1,
             token: ControlToken::for_tests(),

@@ -39,12 +39,7 @@ const STALE_LIMIT: Duration = Duration::from_millis(500);
 /// Decides for one call, with a budget that all calls share. A clone begins a new call.
 #[derive(Debug)]
 pub(super) struct RetryPolicy {
-    most: u32,
-    /// For failures of the REST side.
-    budget: Arc<Budget>,
-    /// For pooled connections that turn out to be closed: nothing is wrong with the REST side.
-    stale_budget: Arc<Budget>,
-    metrics: Arc<metrics::Upstream>,
+    shared: Arc<Shared>,
     /// Whether this call has paid its share.
     paid: bool,
     /// Retries of this call so far, without the one for a stale connection.
@@ -54,28 +49,31 @@ pub(super) struct RetryPolicy {
     before: Option<UpstreamError>,
 }
 
+/// What all calls have in common.
+#[derive(Debug)]
+struct Shared {
+    most: u32,
+    /// For failures of the REST side.
+    budget: Budget,
+    /// For pooled connections that turn out to be closed: nothing is wrong with the REST side.
+    stale_budget: Budget,
+    metrics: Arc<metrics::Upstream>,
+}
+
 impl RetryPolicy {
     /// Allows up to `most` retries for each call; 0 turns them off.
     pub(super) fn new(most: u32, metrics: Arc<metrics::Upstream>) -> Self {
-        Self::with(
+        Self::for_a_call(Arc::new(Shared {
             most,
-            Arc::new(Budget::new(0.2, 1.0, 100.0)),
-            Arc::new(Budget::new(0.0, 10.0, 100.0)),
+            budget: Budget::new(0.2, 1.0, 100.0),
+            stale_budget: Budget::new(0.0, 10.0, 100.0),
             metrics,
-        )
+        }))
     }
 
-    fn with(
-        most: u32,
-        budget: Arc<Budget>,
-        stale_budget: Arc<Budget>,
-        metrics: Arc<metrics::Upstream>,
-    ) -> Self {
+    fn for_a_call(shared: Arc<Shared>) -> Self {
         Self {
-            most,
-            budget,
-            stale_budget,
-            metrics,
+            shared,
             paid: false,
             done: 0,
             met_stale: false,
@@ -90,7 +88,7 @@ impl RetryPolicy {
             .call
             .last_attempt()
             .clamp(SHORTEST_ATTEMPT, LONGEST_ATTEMPT);
-        if self.most == 0 || remaining <= expected {
+        if self.shared.most == 0 || remaining <= expected {
             return None;
         }
         if self.is_free(put, error) {
@@ -99,15 +97,15 @@ impl RetryPolicy {
         }
         let most = match error.retry() {
             Retry::Never => return None,
-            Retry::Once => self.most.min(1),
-            Retry::Backoff => self.most,
+            Retry::Once => self.shared.most.min(1),
+            Retry::Backoff => self.shared.most,
         };
         let pause = jitter(self.done).max(asked_for(error));
         if self.done >= most || pause + expected >= remaining {
             return None;
         }
-        if !self.budget.withdraw() {
-            self.metrics.budget_spent();
+        if !self.shared.budget.withdraw() {
+            self.shared.metrics.budget_spent();
             return None;
         }
         self.done += 1;
@@ -120,18 +118,13 @@ impl RetryPolicy {
         error.is_stale()
             && !self.met_stale
             && put.call.last_attempt() < STALE_LIMIT
-            && self.stale_budget.withdraw()
+            && self.shared.stale_budget.withdraw()
     }
 }
 
 impl Clone for RetryPolicy {
     fn clone(&self) -> Self {
-        Self::with(
-            self.most,
-            Arc::clone(&self.budget),
-            Arc::clone(&self.stale_budget),
-            Arc::clone(&self.metrics),
-        )
+        Self::for_a_call(Arc::clone(&self.shared))
     }
 }
 
@@ -169,7 +162,7 @@ impl Policy<Put, Accepted, UpstreamError> for RetryPolicy {
         // A call that never reached the REST side must not pay for others to do so.
         if !self.paid && put.call.attempts() > 0 {
             self.paid = true;
-            self.budget.deposit();
+            self.shared.budget.deposit();
         }
         let Err(error) = result else {
             return None;

@@ -23,7 +23,6 @@ use super::error::UpstreamError;
 use super::failure::{self, causes};
 use super::gate::Gate;
 use super::wire::{Answer, BaseUrl, Put};
-use crate::call::TRACEPARENT;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -184,10 +183,7 @@ impl Service<Put> for Transport {
         let client = self.client();
         Box::pin(async move {
             let mut request = Request::new(Method::PUT, put.content.url.clone());
-            *request.headers_mut() = put.content.headers.clone();
-            if let Some(traceparent) = put.traceparent {
-                request.headers_mut().insert(TRACEPARENT, traceparent);
-            }
+            *request.headers_mut() = put.headers();
             *request.body_mut() = Some(Body::wrap(Departure {
                 body: Some(put.content.body.clone()),
                 gate: Arc::clone(&put.gate),

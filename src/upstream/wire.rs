@@ -60,7 +60,7 @@ pub struct Endpoint(Url);
 pub struct Put {
     /// The gRPC call it serves.
     pub call: Arc<Call>,
-    /// URL, headers and body.
+    /// URL, token and body.
     pub content: Arc<Content>,
     /// In place of the caller's own, where the attempt has a span.
     pub traceparent: Option<HeaderValue>,
@@ -70,13 +70,11 @@ pub struct Put {
     pub(super) gate: Arc<Gate>,
 }
 
-/// URL, headers and body of a [`Put`].
+/// What a [`Put`] says.
 #[derive(Debug)]
 pub struct Content {
     /// Absolute, with the percent-encoded conference id.
     pub url: Url,
-    /// Every header that is sent, but for those of HTTP itself.
-    pub headers: HeaderMap,
     /// The JSON object with the settings.
     pub body: Bytes,
     /// How many settings the body holds.
@@ -169,7 +167,6 @@ impl Put {
             call: Arc::clone(call),
             content: Arc::new(Content {
                 url: endpoint.for_conference(&command.conference_id),
-                headers: headers(call, command),
                 body: body(&command.settings),
                 settings: command.settings.iter().flatten().count(),
                 token: command.token.clone(),
@@ -178,6 +175,21 @@ impl Put {
             retry_of: None,
             gate: Arc::default(),
         }
+    }
+
+    /// Every header that is sent, but for those of HTTP itself.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(AUTHORIZATION, self.content.token.to_header());
+        headers.insert(REQUEST_ID, self.call.request_id.clone());
+        let traceparent = self.traceparent.as_ref().or(self.call.traceparent.as_ref());
+        if let Some(traceparent) = traceparent {
+            headers.insert(TRACEPARENT, traceparent.clone());
+        }
+        headers
     }
 }
 
@@ -188,19 +200,6 @@ impl Endpoint {
         url.set_query(Some(&format!("conferenceID={id}")));
         url
     }
-}
-
-fn headers(call: &Call, command: &UpdateCommand) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(6);
-    headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(ACCEPT, JSON);
-    headers.insert(USER_AGENT, AGENT);
-    headers.insert(AUTHORIZATION, command.token.to_header());
-    headers.insert(REQUEST_ID, call.request_id.clone());
-    if let Some(traceparent) = &call.traceparent {
-        headers.insert(TRACEPARENT, traceparent.clone());
-    }
-    headers
 }
 
 fn body(settings: &Values) -> Bytes {

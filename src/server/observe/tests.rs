@@ -10,7 +10,7 @@ use super::*;
 type Inner = Result<Response<Body>, BoxError>;
 type Answer = Result<Response<Body>, Infallible>;
 
-fn metrics() -> Calls {
+fn metrics() -> Arc<Calls> {
     crate::telemetry::metrics::Metrics::new("service", "method").calls
 }
 

@@ -171,7 +171,7 @@ async fn a_retry_that_meets_an_open_breaker_ends_with_the_failure_before() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_never_attempted_pays_nothing_into_the_budget() {
     let policy = policy(2);
-    while policy.budget.withdraw() {}
+    while policy.shared.budget.withdraw() {}
     for _ in 0..100 {
         let mut put = put(60 * SECOND);
         let deadline = put.call.deadline;
@@ -179,13 +179,16 @@ async fn a_call_that_was_never_attempted_pays_nothing_into_the_budget() {
         let mut result = Err(UpstreamError::KnownDown(SECOND));
         policy.clone().retry(&mut put, &mut result);
     }
-    assert!(!policy.budget.withdraw());
+    assert!(!policy.shared.budget.withdraw());
     for _ in 0..10 {
         policy
             .clone()
             .retry(&mut put(60 * SECOND), &mut Err(refused(400, None)));
     }
-    assert!(policy.budget.withdraw(), "calls that were attempted do pay");
+    assert!(
+        policy.shared.budget.withdraw(),
+        "calls that were attempted do pay"
+    );
 }
 
 #[tokio::test(start_paused = true)]

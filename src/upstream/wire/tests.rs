@@ -7,7 +7,7 @@ use crate::proto::v1::UpdateStartedConfConfigRequest;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Content {
+fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Put {
     let metadata: HeaderMap = [
         (call::REQUEST_ID, "id-1"),
         (call::TRACEPARENT, PARENT),
@@ -26,7 +26,7 @@ fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Content {
     let call = Arc::new(Call::arrive(&metadata, deadline, call::Peer::anonymous()));
     let command = UpdateCommand::read(&metadata, request).unwrap();
     let endpoint = base.parse::<BaseUrl>().unwrap().endpoint();
-    Arc::into_inner(Put::new(&endpoint, &call, &command).content).unwrap()
+    Put::new(&endpoint, &call, &command)
 }
 
 fn request(
@@ -59,7 +59,7 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> 
 }
 
 fn content() -> Content {
-    put("https://h", request("1", 2, 0))
+    Arc::into_inner(put("https://h", request("1", 2, 0)).content).unwrap()
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_url_joins_base_and_path_and_encodes_the_conference_id() {
             "https://h/v1/mmc/control/conferences/updateStartedConfConfig?conferenceID=A-z.0_9~",
         ),
     ] {
-        assert_eq!(put(base, request(id, 1, 0)).url.as_str(), expected);
+        assert_eq!(put(base, request(id, 1, 0)).content.url.as_str(), expected);
     }
 }
 
@@ -111,7 +111,9 @@ fn the_body_holds_just_the_settings_that_are_given() {
         (2, 3, r#"{"lockSharing":1,"callInRestriction":3}"#),
     ] {
         assert_eq!(
-            put("https://h", request("1", lock, restriction)).body,
+            put("https://h", request("1", lock, restriction))
+                .content
+                .body,
             expected
         );
     }
@@ -119,7 +121,7 @@ fn the_body_holds_just_the_settings_that_are_given() {
 
 #[test]
 fn only_the_documented_headers_are_sent() {
-    let headers = put("https://h", request("1", 1, 0)).headers;
+    let headers = put("https://h", request("1", 1, 0)).headers();
     let mut sent: Vec<_> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -218,7 +220,7 @@ fn a_refusal_carries_what_the_answer_said() {
 #[test]
 fn texts_are_redacted_whole_and_then_cut_to_one_short_line() {
     // The token stands where a cut would leave its first half.
-    let content = put("https://h", request("1", 2, 0));
+    let content = content();
     let token = "Y25yMDEyMzQ1Njc4OQ";
     let metadata = HeaderMap::from_iter([(
         HeaderName::from_static(crate::command::TOKEN),
@@ -248,6 +250,7 @@ fn a_code_that_refuses_one_of_several_settings_leaves_doubt_about_the_others() {
         (request("1", 2, 3), Outcome::Unknown),
     ] {
         let error = put("https://h", request)
+            .content
             .read(&answer(400, &[], body))
             .unwrap_err();
         assert_eq!(error.refusal().unwrap().outcome(), expected);

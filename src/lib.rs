@@ -10,6 +10,7 @@
 //! 5. [`status`] turns every failure into the gRPC status that a caller can act on.
 //!
 //! Around it: [`proto`] is the contract, [`cli`] the commands, [`accept`] takes connections in,
+//! [`workers`] are the threads that serve them,
 //! [`telemetry`] holds logs, metrics and traces, [`admin`] is the port for probes and metrics, [`client`]
 //! what `update` and `health` do, [`codes`] the table of error codes, [`mod@print`] how they talk, and
 //! [`sandbox`] a stand-in for the REST side.
@@ -31,3 +32,4 @@ pub mod setting;
 pub mod status;
 pub mod telemetry;
 pub mod upstream;
+pub mod workers;

@@ -21,17 +21,20 @@ use crate::proto::v1::meeting_control_server::{self, MeetingControlServer};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracing;
+use crate::workers::Workers;
 use crate::{accept, status};
 
 mod admission;
 mod connection;
 mod greeted;
 mod observe;
+mod services;
 pub mod tls;
 
 use admission::AdmissionLayer;
 use connection::{Bounds, Phase};
 use observe::ObserveLayer;
+use services::Services;
 use tls::Tls;
 
 /// Full name of the gRPC service.
@@ -100,11 +103,12 @@ pub struct Settings {
 /// The gRPC server, ready to serve.
 #[derive(Debug)]
 pub struct Server {
-    routes: Routes,
+    services: Services,
     health: HealthReporter,
     readiness: Readiness,
     tls: Option<Tls>,
     settings: Settings,
+    workers: Workers,
 }
 
 impl Server {
@@ -138,28 +142,34 @@ impl Server {
             .layer(GlobalConcurrencyLimitLayer::new(
                 settings.max_in_flight as usize,
             ))
-            .named_layer(
-                MeetingControlServer::new(service).max_decoding_message_size(LARGEST_MESSAGE),
-            );
+            .service(MeetingControlServer::new(service).max_decoding_message_size(LARGEST_MESSAGE));
         // Health and reflection are not limited by our own service's load, yet they are bounded as well.
         let aside = ServiceBuilder::new()
             .layer(ObserveLayer::aside(ASIDE_LIMIT))
             .layer(AdmissionLayer)
             .load_shed()
             .layer(GlobalConcurrencyLimitLayer::new(MOST_ASIDE));
-        let routes = Routes::new(meeting_control)
-            .add_service(aside.named_layer(health_service))
+        let routes = Routes::new(aside.named_layer(health_service))
             .add_service(aside.named_layer(reflection().build_v1()?))
             .add_service(aside.named_layer(reflection().build_v1alpha()?));
         let router = routes.into_axum_router().fallback(unknown_service);
-        let routes = Routes::from(router).prepare();
         Ok(Self {
-            routes,
+            services: Services {
+                meeting_control,
+                others: Routes::from(router).prepare(),
+            },
             health,
             readiness,
             tls,
             settings,
+            workers: Workers::default(),
         })
+    }
+
+    /// Has `workers` serve the connections.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers, ..self }
     }
 
     /// Serves gRPC on `listener` until `shutdown` resolves, then ends in order: health down, a pause
@@ -219,14 +229,10 @@ impl Server {
             grace: self.settings.max_connection_age_grace,
         };
         accept::each(listener, MOST_CONNECTIONS, |stream, address| {
-            converse(
-                stream,
-                address,
-                self.tls.clone(),
-                self.routes.clone(),
-                bounds,
-                phase.clone(),
-            )
+            let (tls, services, phase) = (self.tls.clone(), self.services.clone(), phase.clone());
+            self.workers.serve(stream, move |stream| {
+                converse(stream, address, tls, services, bounds, phase)
+            })
         })
         .await;
     }
@@ -236,12 +242,12 @@ async fn converse(
     stream: TcpStream,
     address: SocketAddr,
     tls: Option<Tls>,
-    routes: Routes,
+    services: Services,
     bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
 ) {
     let Some(tls) = tls else {
-        return connection::serve(stream, Peer::anonymous(), routes, bounds, phase).await;
+        return connection::serve(stream, Peer::anonymous(), services, bounds, phase).await;
     };
     let accepted = tokio::select! {
         accepted = tls.accept(stream) => accepted,
@@ -262,7 +268,7 @@ async fn converse(
             "a client's certificate has no name that --tls-client-allow lists",
         );
     }
-    connection::serve(stream, peer, routes, bounds, phase).await;
+    connection::serve(stream, peer, services, bounds, phase).await;
 }
 
 /// Answers calls of services that are not here, with an id and details as everywhere.

@@ -98,7 +98,7 @@ pub struct Upstream {
 type Stack = Retry<RetryPolicy, Breaker<Attempt<Transport>>>;
 
 impl Upstream {
-    /// Prepares a client of the API at `base`; nothing is sent yet.
+    /// Prepares a client of the API at `base` for calls from `threads` workers; nothing is sent yet.
     ///
     /// # Errors
     /// [`SetupError`] when the settings cannot work.
@@ -106,6 +106,7 @@ impl Upstream {
         base: &BaseUrl,
         settings: &Settings,
         metrics: &Arc<metrics::Upstream>,
+        threads: usize,
     ) -> Result<Self, SetupError> {
         let stack = ServiceBuilder::new()
             // Outermost: all below happens once for each attempt.
@@ -120,7 +121,7 @@ impl Upstream {
                 settings.attempt_timeout,
                 Arc::clone(metrics),
             ))
-            .service(Transport::new(base, settings)?);
+            .service(Transport::new(base, settings, threads)?);
         Ok(Self {
             endpoint: base.endpoint(),
             stack,

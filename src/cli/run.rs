@@ -16,6 +16,7 @@ use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracing;
 use crate::upstream::{BaseUrl, SetupError, Upstream};
+use crate::workers::{self, Workers};
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
@@ -112,7 +113,9 @@ impl Settings {
     /// All that can fail because of a setting, before any port is bound.
     fn prepare(&self, base: &BaseUrl) -> Result<Facade, Failure> {
         let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
-        let upstream = Upstream::new(base, &self.upstream, &metrics.upstream).map_err(setting)?;
+        let threads = workers::count();
+        let upstream =
+            Upstream::new(base, &self.upstream, &metrics.upstream, threads).map_err(setting)?;
         let tls = Tls::load(&self.tls).map_err(|error| Failure::Setting(error.to_string()))?;
         let tracing = Tracing::from_environment().map_err(Failure::Setting)?;
         let readiness = Readiness::default();
@@ -126,6 +129,9 @@ impl Settings {
             readiness.clone(),
         )
         .map_err(|error| Failure::Run(error.to_string()))?;
+        let workers = Workers::start(threads)
+            .map_err(|error| Failure::Run(format!("threads cannot start: {error}")))?;
+        let server = server.with_workers(workers);
         telemetry::init(&self.telemetry).map_err(|error| Failure::Run(error.to_string()))?;
         Ok(Facade {
             server,

@@ -1,7 +1,6 @@
 //! One client's connection, from its first byte to its last: HTTP/2 with bounds on everything, GOAWAY
 //! in two steps when it is old or the process drains, and an end to every wait.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,11 +12,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tonic::body::Body;
-use tonic::service::Routes;
-use tower::Service as _;
 
 use super::greeted::Greeted;
+use super::services::Services;
 use crate::call::Peer;
 
 /// The largest header list; leaves room for a token that is too long to be told so.
@@ -59,12 +56,12 @@ pub(super) struct Bounds {
     pub(super) grace: Duration,
 }
 
-/// Serves `routes` over `stream` until the client is gone, the connection is too old, or `phase` says
+/// Serves `services` over `stream` until the client is gone, the connection is too old, or `phase` says
 /// to drain.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
-    routes: Routes,
+    services: Services,
     bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -73,13 +70,12 @@ pub(super) async fn serve(
     let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(of_calls.clone());
-        let mut routes = routes.clone();
+        let services = services.clone();
         let open = open.clone();
         async move {
             // As long as a call is open, draining waits for it, even when its connection is gone.
             let _open = open;
-            let Ok(response) = routes.call(request.map(Body::new)).await;
-            Ok::<_, Infallible>(response)
+            services.answer(request).await
         }
     });
     let mut connection =

@@ -23,6 +23,7 @@ use super::error::UpstreamError;
 use super::failure::{self, causes};
 use super::gate::Gate;
 use super::wire::{Answer, BaseUrl, Put};
+use crate::workers;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
@@ -65,7 +66,8 @@ pub fn use_crypto() {
 /// Sends requests over pooled connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    client: Arc<RwLock<Client>>,
+    /// One for each worker, so that a connection serves calls of its own thread.
+    clients: Arc<[RwLock<Client>]>,
 }
 
 impl Transport {
@@ -73,7 +75,11 @@ impl Transport {
     ///
     /// # Errors
     /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
-    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        base: &BaseUrl,
+        settings: &Settings,
+        threads: usize,
+    ) -> Result<Self, SetupError> {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
@@ -84,15 +90,18 @@ impl Transport {
             connect_timeout: settings.connect_timeout,
             roots,
         };
-        let client = recipe.client().map_err(SetupError::Client)?;
-        let client = Arc::new(RwLock::new(client));
-        tokio::spawn(renew(recipe, Arc::downgrade(&client)));
-        Ok(Self { client })
+        let clients: Arc<[_]> = (0..threads.max(1))
+            .map(|_| recipe.client().map(RwLock::new))
+            .collect::<Result<_, _>>()
+            .map_err(SetupError::Client)?;
+        tokio::spawn(renew(recipe, Arc::downgrade(&clients)));
+        Ok(Self { clients })
     }
 
     fn client(&self) -> Client {
+        let own = &self.clients[workers::number() % self.clients.len()];
         // A client is replaced whole, so it is usable even after a panic.
-        let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+        let client = own.read().unwrap_or_else(PoisonError::into_inner);
         client.clone()
     }
 }
@@ -137,22 +146,27 @@ impl Recipe {
     }
 }
 
-/// Replaces the client now and then, until the transport is gone: calls under way keep the old one's
+/// Replaces the clients now and then, until the transport is gone: calls under way keep the old one's
 /// connections, new calls resolve the host's name anew.
-async fn renew(recipe: Recipe, client: Weak<RwLock<Client>>) {
+async fn renew(recipe: Recipe, clients: Weak<[RwLock<Client>]>) {
     loop {
         sleep(RENEWAL).await;
-        let recipe = recipe.clone();
-        // Reading the system's roots takes its time.
-        let new = tokio::task::spawn_blocking(move || recipe.client()).await;
-        let Some(client) = client.upgrade() else {
+        let Some(clients) = clients.upgrade() else {
             return;
         };
-        match new {
-            Ok(Ok(new)) => *client.write().unwrap_or_else(PoisonError::into_inner) = new,
-            Ok(Err(error)) => tracing::warn!(cause = causes(&error), "the HTTP client is kept"),
+        let recipe = recipe.clone();
+        // Reading the system's roots takes its time.
+        let renewed = tokio::task::spawn_blocking(move || {
+            for client in clients.iter() {
+                match recipe.client() {
+                    Ok(new) => *client.write().unwrap_or_else(PoisonError::into_inner) = new,
+                    Err(error) => tracing::warn!(cause = causes(&error), "an HTTP client is kept"),
+                }
+            }
+        });
+        if renewed.await.is_err() {
             // The runtime is shutting down.
-            Err(_) => return,
+            return;
         }
     }
 }

@@ -12,6 +12,7 @@ use meeting_control::server::{self, Server};
 use meeting_control::service::Service;
 use meeting_control::telemetry::metrics::Metrics;
 use meeting_control::upstream::{self, Upstream};
+use meeting_control::workers::Workers;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -43,6 +44,8 @@ pub struct Facade {
 
 /// Settings that a test may want to change; the defaults are those of `serve`.
 pub struct Settings {
+    /// For connections, however many processors there are; with one, the test's own runtime serves them.
+    pub threads: usize,
     pub timeout: Duration,
     pub server: server::Settings,
     pub tls: server_tls::Settings,
@@ -52,6 +55,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            threads: 2,
             timeout: Duration::from_secs(10),
             server: server::Settings {
                 listen: "127.0.0.1:0".parse().unwrap(),
@@ -82,7 +86,9 @@ impl Facade {
         upstream::use_crypto();
         let base = base.parse().unwrap();
         let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
-        let upstream = Upstream::new(&base, &settings.upstream, &metrics.upstream).unwrap();
+        let threads = settings.threads;
+        let upstream =
+            Upstream::new(&base, &settings.upstream, &metrics.upstream, threads).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let server = Server::new(
@@ -94,8 +100,11 @@ impl Facade {
             None,
             Readiness::default(),
         );
+        let server = server
+            .unwrap()
+            .with_workers(Workers::start(threads).unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(server.unwrap().serve(listener, async {
+        let task = tokio::spawn(server.serve(listener, async {
             // A façade that is dropped ends like one that is told to stop.
             let _ = stopped.await;
         }));
@@ -115,12 +124,16 @@ impl Facade {
             .unwrap()
     }
 
-    /// Makes the call, bounded by the tests' patience.
+    pub async fn client(&self) -> MeetingControlClient<Channel> {
+        MeetingControlClient::new(self.channel().await)
+    }
+
+    /// Makes the call over a connection of its own, bounded by the tests' patience.
     pub async fn call(
         &self,
         request: Request<UpdateStartedConfConfigRequest>,
     ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
-        let mut client = MeetingControlClient::new(self.channel().await);
+        let mut client = self.client().await;
         timeout(PATIENCE, client.update_started_conf_config(request))
             .await
             .expect("the façade answers in time")

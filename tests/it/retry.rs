@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::kit::{Facade, Failure, MEETING, Script, Settings, Step, lock};
+use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, lock};
 
 fn retries(most: u32) -> Settings {
     let mut settings = Settings::default();
@@ -159,8 +160,10 @@ async fn a_pooled_connection_that_the_peer_has_closed_never_costs_a_call() {
     // The second request meets a connection that has served before, and dies without a byte.
     let upstream = Script::start([Step::ok(), Step::Cut, Step::ok()]).await;
     let facade = Facade::over(&upstream.base).await;
+    let mut client = facade.client().await;
     for _ in 0..2 {
-        facade.lock(MEETING).await.unwrap();
+        let call = client.update_started_conf_config(lock(MEETING));
+        timeout(PATIENCE, call).await.unwrap().unwrap();
     }
     let of = |reason| format!("meeting_control_upstream_retries_total{{reason=\"{reason}\"}} ");
     assert_eq!(facade.metric(&of("stale_connection")), 1.0);

@@ -2,7 +2,30 @@
 
 use http::Version;
 
-use crate::kit::{Facade, Failure, MEETING, Settings, tls};
+use tokio::time::timeout;
+
+use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, lock, tls};
+
+#[tokio::test]
+async fn a_connection_upstream_serves_the_callers_of_its_own_thread() {
+    let upstream = Script::start([Step::ok()]).await;
+    let settings = Settings {
+        threads: 3,
+        ..Settings::default()
+    };
+    let facade = Facade::with(&upstream.base, settings).await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        clients.push(facade.client().await);
+    }
+    for _ in 0..2 {
+        for client in &mut clients {
+            let call = client.update_started_conf_config(lock(MEETING));
+            timeout(PATIENCE, call).await.unwrap().unwrap();
+        }
+    }
+    assert_eq!(upstream.connections(), 3);
+}
 
 #[tokio::test]
 async fn http_2_is_spoken_where_tls_offers_it_and_http_1_otherwise() {

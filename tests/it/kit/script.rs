@@ -98,6 +98,11 @@ impl Script {
         requests[0].clone()
     }
 
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.record.lock().unwrap().connections
+    }
+
     pub fn abandoned(&self) -> usize {
         self.record.lock().unwrap().abandoned
     }

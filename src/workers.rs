@@ -1,0 +1,257 @@
+//! Threads for connections, one per processor, each with a runtime of its own: a call stays on the thread
+//! of its connection, and never waits for another processor.
+//!
+//! A runtime that shares its work among threads costs a call a third more.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{io, process, thread};
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::watch;
+
+/// The most threads for connections: plenty for any load there may be, and each has upstream connections
+/// of its own, which are of use only while they are warm.
+const MOST: usize = 8;
+
+/// The most names that a runtime looks up at once. When the name server does not answer, each keeps a
+/// thread for as long as the system waits.
+const MOST_LOOKUPS: usize = 32;
+
+/// How many tasks run before sockets and timers are looked at again, if there are so many. tokio's own 61
+/// has a busy thread ask the system four times as often, and a call cost 7 % more.
+const TASKS_BETWEEN_LOOKS: u32 = 251;
+
+thread_local! {
+    static NUMBER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Threads that serve connections until this is dropped.
+#[derive(Debug, Default)]
+pub struct Workers {
+    threads: Vec<Worker>,
+    /// The threads end when it is gone.
+    _running: Option<watch::Sender<()>>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    connections: Arc<AtomicUsize>,
+}
+
+/// A connection's share of its thread's load.
+struct Share(Arc<AtomicUsize>);
+
+/// As many threads as there are processors for us, within reason.
+pub fn count() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+}
+
+/// A runtime that works on the one thread that calls it.
+///
+/// # Errors
+/// When the system grants no more files.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MOST_LOOKUPS)
+        .event_interval(TASKS_BETWEEN_LOOKS)
+        .build()
+}
+
+impl Workers {
+    /// Starts `count` threads; with one or none, the caller's own thread does the work.
+    ///
+    /// # Errors
+    /// When the system grants no thread.
+    pub fn start(count: usize) -> io::Result<Self> {
+        if count < 2 {
+            return Ok(Self::default());
+        }
+        let (running, stopped) = watch::channel(());
+        let threads = (0..count).map(|number| Worker::start(number, stopped.clone()));
+        Ok(Self {
+            threads: threads.collect::<io::Result<_>>()?,
+            _running: Some(running),
+        })
+    }
+
+    /// Has the thread with the fewest connections `serve` a new one; resolves when that has ended.
+    pub fn serve<F>(
+        &self,
+        stream: TcpStream,
+        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let connections = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
+        let worker = self.threads.iter().min_by_key(connections);
+        let worker = worker.map(|worker| (worker.runtime.clone(), worker.share()));
+        async move {
+            let Some((runtime, share)) = worker else {
+                return serve(stream).await;
+            };
+            // A stream belongs to the runtime that it was made in.
+            let stream = match stream.into_std() {
+                Ok(stream) => stream,
+                Err(error) => return lost(&error),
+            };
+            let conversation = runtime.spawn(async move {
+                let _share = share;
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => serve(stream).await,
+                    Err(error) => lost(&error),
+                }
+            });
+            // An error means that the connection met a bug of ours, which the panic has told.
+            let _ = conversation.await;
+        }
+    }
+}
+
+impl Worker {
+    fn start(number: usize, mut stopped: watch::Receiver<()>) -> io::Result<Self> {
+        let runtime = runtime()?;
+        let handle = runtime.handle().clone();
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                NUMBER.set(number);
+                // Nothing is ever sent: it ends with the sender.
+                let work = AssertUnwindSafe(|| runtime.block_on(stopped.changed()));
+                if catch_unwind(work).is_err() {
+                    // All connections here are lost, and new ones would be: better a process anew.
+                    tracing::error!("the process ends, as a thread for connections has");
+                    process::abort();
+                }
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            runtime: handle,
+            connections: Arc::default(),
+        })
+    }
+
+    fn share(&self) -> Share {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        Share(Arc::clone(&self.connections))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The number of the thread that this runs on, from 0; also 0 on a thread that is no worker.
+pub fn number() -> usize {
+    NUMBER.get()
+}
+
+fn lost(error: &io::Error) {
+    tracing::warn!(cause = %error, "a connection was lost on its way to its thread");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread::ThreadId;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A connection that is open until it is closed.
+    struct Open {
+        client: TcpStream,
+        serving: JoinHandle<()>,
+        /// Where it is served.
+        number: usize,
+        thread: ThreadId,
+    }
+
+    impl Open {
+        async fn with(workers: &Workers) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap());
+            let client = client.await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let (tell, told) = mpsc::channel();
+            let serving = tokio::spawn(workers.serve(stream, async move |stream| {
+                let thread = thread::current().id();
+                tell.send((number(), thread)).unwrap();
+                let mut first = [0];
+                // Nothing comes before the client closes, but for what makes it fail.
+                stream.readable().await.unwrap();
+                assert_eq!(stream.try_read(&mut first).unwrap(), 0);
+            }));
+            let told = tokio::task::spawn_blocking(move || told.recv_timeout(PATIENCE));
+            let (number, thread) = told.await.unwrap().unwrap();
+            Self {
+                client,
+                serving,
+                number,
+                thread,
+            }
+        }
+
+        async fn close(self) {
+            drop(self.client);
+            tokio::time::timeout(PATIENCE, self.serving)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+
+        async fn fail(self) {
+            self.client.try_write(b"!").unwrap();
+            self.close().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_where_the_fewest_are() {
+        let workers = Workers::start(3).unwrap();
+        let mut open = Vec::new();
+        for expected in [0, 1, 2, 0, 1, 2] {
+            open.push(Open::with(&workers).await);
+            assert_eq!(open[open.len() - 1].number, expected);
+        }
+        open.remove(4).close().await;
+        open.push(Open::with(&workers).await);
+        assert_eq!(open[5].number, 1, "where one was closed");
+        open.remove(2).fail().await;
+        open.push(Open::with(&workers).await);
+        assert_eq!(open[5].number, 2, "where one failed");
+    }
+
+    #[tokio::test]
+    async fn without_threads_the_callers_own_does_the_work() {
+        let workers = Workers::start(1).unwrap();
+        let open = Open::with(&workers).await;
+        assert_eq!(open.thread, thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn threads_end_with_their_owner() {
+        let workers = Workers::start(2).unwrap();
+        let runtime = workers.threads[0].runtime.clone();
+        drop(workers);
+        let ended = async {
+            while runtime.spawn(std::future::ready(())).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    }
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -14,6 +15,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often it is said that too many connections are open.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
+
+/// Allows as many open files as the system lets us have: each connection is one, and a container often
+/// begins with 1024.
+pub fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Where that is refused, the limit stays as it was, and shows in the metrics.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
 
 /// Serves each connection in a task of its own; while `most` are open, more are closed as they come.
 /// Ends when it is dropped, and leaves the connections to themselves.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use meeting_control::cli::{Cli, EXIT_USAGE};
-use meeting_control::workers;
+use meeting_control::{accept, workers};
 
 /// Saves a tenth of the processor time of a call.
 #[global_allocator]
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         }
     };
     meeting_control::upstream::use_crypto();
+    accept::raise_file_limit();
     // Where there are several processors, connections have threads of their own.
     match workers::runtime() {
         Ok(runtime) => {

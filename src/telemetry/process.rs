@@ -1,6 +1,6 @@
 //! The process as the operating system sees it, under the names that dashboards read. Read when asked.
 
-use procfs::process::Process as Proc;
+use procfs::process::{LimitValue, Process as Proc};
 use procfs::{ProcResult, page_size, ticks_per_second};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
@@ -19,6 +19,7 @@ struct Reading {
     threads: u64,
     started: u64,
     open_files: u64,
+    most_open_files: u64,
 }
 
 impl Reading {
@@ -33,6 +34,10 @@ impl Reading {
             threads: u64::try_from(stat.num_threads).unwrap_or_default(),
             started: procfs::boot_time_secs()? + stat.starttime / per_second,
             open_files: process.fd_count()? as u64,
+            most_open_files: match process.limits()?.max_open_files.soft_limit {
+                LimitValue::Value(limit) => limit,
+                LimitValue::Unlimited => u64::MAX,
+            },
         })
     }
 }
@@ -67,6 +72,11 @@ impl Collector for Process {
                 "process_open_fds",
                 "Open files and sockets",
                 reading.open_files,
+            ),
+            (
+                "process_max_fds",
+                "Most files and sockets that may be open",
+                reading.most_open_files,
             ),
         ] {
             let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

@@ -392,6 +392,36 @@ fn the_admin_port_says_alive_ready_and_what_was_counted() {
 }
 
 #[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let limited = "ulimit -Sn 256; ulimit -Hn; exec \"$0\" \"$@\"";
+    let mut child = Command::new("sh")
+        .args(["-c", limited, BINARY, "serve", "--log-format", "json"])
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let first_line = |output: &mut dyn Read| {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line
+    };
+    let allowed = first_line(child.stdout.as_mut().unwrap());
+    let serving = first_line(child.stderr.as_mut().unwrap());
+    let serving: serde_json::Value = serde_json::from_str(&serving).unwrap();
+    let page = format!(
+        "http://{}/metrics",
+        serving["admin_listen"].as_str().unwrap()
+    );
+    let metrics = Command::new("curl").args(["-sS", &page]).output().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let expected = format!("\nprocess_max_fds {}.0\n", allowed.trim());
+    let metrics = text(&metrics.stdout);
+    assert!(metrics.contains(&expected), "{expected}: {metrics}");
+}
+
+#[test]
 fn a_proxy_from_the_environment_is_used_but_never_for_this_machine() {
     use std::sync::mpsc;
 

@@ -151,6 +151,7 @@ impl Settings {
     async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
         let signals = Signals::listen().map_err(no_signals)?;
         let admin = admin::serve(&listeners.admin, facade.metrics, facade.readiness);
+        let spans = facade.tracing.clone();
         let serving = async {
             facade
                 .server
@@ -163,7 +164,12 @@ impl Settings {
         };
         tokio::select! {
             () = serving => Ok(()),
-            () = signals.clone().nth(2) => Err(Failure::Run("stopped at once by a second signal".to_owned())),
+            () = signals.clone().nth(2) => {
+                if let Some(tracing) = spans {
+                    tracing.abandon();
+                }
+                Err(Failure::Run("stopped at once by a second signal".to_owned()))
+            }
             () = admin => Ok(()),
         }
     }

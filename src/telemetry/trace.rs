@@ -2,6 +2,7 @@
 //! variables say so. Without them, no span is ever made.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
@@ -14,6 +15,7 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tokio::sync::oneshot;
 use tonic::Code;
 use url::Url;
 
@@ -92,11 +94,24 @@ impl Tracing {
 
     /// Exports what is left, within a few seconds.
     pub async fn flush(self) {
-        let flushed =
-            tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(FLUSH_LIMIT));
+        let (tell, flushed) = oneshot::channel();
+        // A thread of its own: the runtime's may all be waiting for a name server.
+        let flushing = thread::Builder::new().name("flush".to_owned());
+        let started = flushing.spawn(move || {
+            let _ = tell.send(self.provider.shutdown_with_timeout(FLUSH_LIMIT));
+        });
+        if let Err(error) = started {
+            tracing::warn!(cause = %error, "the last spans were not exported");
+        }
         if let Ok(Err(error)) = flushed.await {
             tracing::warn!(cause = %error, "the last spans were not exported");
         }
+    }
+
+    /// Exports nothing more. Merely dropped, it would wait for the exporter, for seconds.
+    pub fn abandon(self) {
+        // Of course the time is up.
+        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
     }
 }
 

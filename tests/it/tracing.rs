@@ -160,6 +160,32 @@ async fn a_collector_that_is_away_holds_up_neither_calls_nor_the_end() {
 }
 
 #[tokio::test]
+async fn a_second_signal_waits_for_no_collector() {
+    // Takes the connection, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let upstream = Script::start([Step::ok(), Step::Hang]).await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    let mut process = Process::serve(&upstream.base, &["--drain-timeout", "60s"], &environment);
+    let mut client = client(&process).await;
+    let ended = client.update_started_conf_config(lock(MEETING)).await;
+    ended.unwrap();
+    tokio::spawn(async move { client.update_started_conf_config(lock(MEETING)).await });
+    eventually("a call is under way", || upstream.requests().len() == 2).await;
+    process.signal("TERM");
+    eventually("it drains", || {
+        let draining = |line: &String| line.contains("draining: no new calls");
+        process.log().iter().any(draining)
+    })
+    .await;
+    process.signal("TERM");
+    let (status, elapsed) = process.time_to_end().await;
+    assert_eq!(status.code(), Some(1));
+    // The exporter would be given five seconds.
+    assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+}
+
+#[tokio::test]
 async fn without_a_collector_the_callers_own_context_travels_on() {
     let upstream = Script::start([Step::answer(400, "", "")]).await;
     let process = Process::serve(&upstream.base, &[], &[("OTEL_SERVICE_NAME", "other")]);

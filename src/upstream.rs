@@ -84,7 +84,7 @@ impl Settings {
     /// # Errors
     /// [`SetupError`] when the file with roots cannot be used.
     pub fn check(&self) -> Result<(), SetupError> {
-        transport::read_roots(self).map(drop)
+        transport::check_roots(self)
     }
 }
 

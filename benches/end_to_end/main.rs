@@ -71,6 +71,10 @@ struct Cli {
     #[arg(long)]
     http1: bool,
 
+    /// Most calls at once on one of the upstream's HTTP/2 connections [default: 128, with --direct any]
+    #[arg(long)]
+    streams: Option<u32>,
+
     /// Call the REST side without the façade between, over HTTP/2, to see what it adds; the last three
     /// columns are of the stand-in then
     #[arg(long, conflicts_with_all = ["tls", "http1"])]
@@ -146,6 +150,8 @@ impl Cli {
             cpus: Cpus::split(self.cpus)?,
             tls: self.tls,
             http1: self.http1,
+            // The load itself makes no more connections than it is told to.
+            streams: self.streams.or(self.direct.then_some(u32::MAX >> 1)),
             direct: self.direct,
         };
         println!("{}", measurement.title());

@@ -25,6 +25,8 @@ pub struct Measurement {
     pub cpus: Cpus,
     pub tls: bool,
     pub http1: bool,
+    /// On one of the upstream's connections; none is its default.
+    pub streams: Option<u32>,
     /// Without the façade.
     pub direct: bool,
 }
@@ -102,6 +104,7 @@ impl Measurement {
         if self.http1 {
             arguments.push("--http1".to_owned());
         }
+        arguments.extend(self.streams.map(|most| format!("--streams={most}")));
         let upstream = Process::role(&arguments, &self.cpus.others, &self.cpus)?;
         let address = upstream.line(START)?;
         Ok((upstream, address))

@@ -28,8 +28,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::timer::Timer;
 use crate::{Failure, pki};
 
-/// As many calls on one HTTP/2 connection as may be in flight at all.
-const STREAMS: u32 = 100_000;
+/// Most calls at once on one HTTP/2 connection, as gateways commonly allow.
+pub const STREAMS: u32 = 128;
 
 /// Connections that wait to be taken on; the system may cap it. With too few, a burst of thousands loses
 /// some, which try again after a second.
@@ -56,6 +56,10 @@ pub struct Options {
     /// HTTP/1.1 alone, even with TLS
     #[arg(long)]
     http1: bool,
+
+    /// Most calls at once on one HTTP/2 connection
+    #[arg(long, default_value_t = STREAMS)]
+    streams: u32,
 }
 
 /// Serves until the process ends.
@@ -79,17 +83,27 @@ pub async fn serve(options: Options) -> Result<(), Failure> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(connection(stream, tls.clone(), pause.clone()));
+        tokio::spawn(connection(
+            stream,
+            tls.clone(),
+            pause.clone(),
+            options.streams,
+        ));
     }
 }
 
 /// Serves one connection to its end, whatever that is.
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, pause: Option<Pause>) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    pause: Option<Pause>,
+    streams: u32,
+) {
     let Some(tls) = tls else {
         // The façade speaks HTTP/1.1 here, and a load without it HTTP/2.
         let mut first = [0; 2];
         return match stream.peek(&mut first).await {
-            Ok(_) if first == *b"PR" => http2(stream, pause).await,
+            Ok(_) if first == *b"PR" => http2(stream, pause, streams).await,
             _ => http1(stream, pause).await,
         };
     };
@@ -97,7 +111,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, pause: Option<P
         return;
     };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-        http2(stream, pause).await;
+        http2(stream, pause, streams).await;
     } else {
         http1(stream, pause).await;
     }
@@ -110,13 +124,17 @@ async fn http1(stream: impl AsyncRead + AsyncWrite + Unpin, pause: Option<Pause>
         .await;
 }
 
-async fn http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, pause: Option<Pause>) {
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    pause: Option<Pause>,
+    streams: u32,
+) {
     let service = service_fn(move |request| {
         let pause = pause.clone();
         async move { answer(request, pause.as_ref()).await }
     });
     let _ = http2::Builder::new(TokioExecutor::new())
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(streams)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

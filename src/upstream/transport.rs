@@ -6,35 +6,29 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
 use http_body::{Frame, SizeHint};
-use reqwest::{Body, Certificate, Client, Request, Response, redirect, retry, tls};
-use tokio::time::sleep;
+use reqwest::{Body, Request, Response};
 use tower::Service;
 
 use super::Settings;
-use super::connection::{self, NoteLayer};
+use super::connection;
 use super::error::UpstreamError;
 use super::failure::{self, causes};
 use super::gate::Gate;
 use super::wire::{Answer, BaseUrl, Put};
-use crate::workers;
+
+mod clients;
+mod tls;
+
+use clients::Clients;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const LONGEST_BODY: usize = 64 * 1024;
-
-/// How long a connection may lie idle: less than the gateways and load balancers that might stand
-/// before the REST API grant, so that we close it first.
-const IDLE_LIMIT: Duration = Duration::from_secs(15);
-/// How long a peer may leave data or pings unanswered.
-const SILENCE_LIMIT: Duration = Duration::from_secs(2);
-/// How long connections are used at most, so that a change of the name's address is followed.
-const RENEWAL: Duration = Duration::from_secs(5 * 60);
 
 /// The settings for the REST side cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +45,9 @@ pub enum SetupError {
     /// The file with extra roots holds none.
     #[error("--upstream-ca: {path} holds no PEM certificate that can be used", path = .0.display())]
     NoRoots(PathBuf),
+    /// No root can be used.
+    #[error("TLS towards the upstream cannot start: {0}")]
+    Tls(#[source] rustls::Error),
     /// The HTTP client cannot start.
     #[error("the HTTP client cannot start: {}", causes(.0))]
     Client(#[source] reqwest::Error),
@@ -66,12 +63,11 @@ pub fn use_crypto() {
 /// Sends requests over pooled connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    /// One for each worker, so that a connection serves calls of its own thread.
-    clients: Arc<[RwLock<Client>]>,
+    clients: Clients,
 }
 
 impl Transport {
-    /// Prepares a client for the API at `base`.
+    /// Prepares clients for the API at `base`.
     ///
     /// # Errors
     /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
@@ -83,105 +79,17 @@ impl Transport {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
-        let roots = read_roots(settings)?;
-        let recipe = Recipe {
-            plaintext: base.is_plaintext(),
-            loopback: base.is_loopback(),
-            connect_timeout: settings.connect_timeout,
-            roots,
-        };
-        let clients: Arc<[_]> = (0..threads.max(1))
-            .map(|_| recipe.client().map(RwLock::new))
-            .collect::<Result<_, _>>()
-            .map_err(SetupError::Client)?;
-        tokio::spawn(renew(recipe, Arc::downgrade(&clients)));
+        let clients = Clients::new(base, settings, threads)?;
         Ok(Self { clients })
     }
-
-    fn client(&self) -> Client {
-        let own = &self.clients[workers::number() % self.clients.len()];
-        // A client is replaced whole, so it is usable even after a panic.
-        let client = own.read().unwrap_or_else(PoisonError::into_inner);
-        client.clone()
-    }
 }
 
-/// How to make a client, again and again.
-#[derive(Clone)]
-struct Recipe {
-    plaintext: bool,
-    loopback: bool,
-    connect_timeout: Duration,
-    roots: Vec<Certificate>,
-}
-
-impl Recipe {
-    fn client(&self) -> Result<Client, reqwest::Error> {
-        let roots = self.roots.clone();
-        let mut builder = if self.plaintext {
-            // No root is ever asked for; reading the system's takes time, and a bare image has none.
-            Client::builder().tls_certs_only(roots)
-        } else {
-            Client::builder().tls_certs_merge(roots)
-        };
-        if self.loopback {
-            // No proxy can reach this machine's own loopback.
-            builder = builder.no_proxy();
-        }
-        builder
-            // A redirect could hand the token to another host.
-            .redirect(redirect::Policy::none())
-            // Whether to repeat is decided above, with the deadline and the budget in view.
-            .retry(retry::never())
-            .connector_layer(NoteLayer)
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(IDLE_LIMIT)
-            .tls_version_min(tls::Version::TLS_1_2)
-            .tcp_nodelay(true)
-            // A peer that has vanished without a word is found out while calls are under way.
-            .tcp_user_timeout(SILENCE_LIMIT)
-            .http2_keep_alive_interval(SILENCE_LIMIT)
-            .http2_keep_alive_timeout(SILENCE_LIMIT)
-            .build()
-    }
-}
-
-/// Replaces the clients now and then, until the transport is gone: calls under way keep the old one's
-/// connections, new calls resolve the host's name anew.
-async fn renew(recipe: Recipe, clients: Weak<[RwLock<Client>]>) {
-    loop {
-        sleep(RENEWAL).await;
-        let Some(clients) = clients.upgrade() else {
-            return;
-        };
-        let recipe = recipe.clone();
-        // Reading the system's roots takes its time.
-        let renewed = tokio::task::spawn_blocking(move || {
-            for client in clients.iter() {
-                match recipe.client() {
-                    Ok(new) => *client.write().unwrap_or_else(PoisonError::into_inner) = new,
-                    Err(error) => tracing::warn!(cause = causes(&error), "an HTTP client is kept"),
-                }
-            }
-        });
-        if renewed.await.is_err() {
-            // The runtime is shutting down.
-            return;
-        }
-    }
-}
-
-/// The extra roots; none when the settings name no file.
-pub(super) fn read_roots(settings: &Settings) -> Result<Vec<Certificate>, SetupError> {
-    let Some(path) = &settings.upstream_ca else {
-        return Ok(Vec::new());
-    };
-    let pem =
-        std::fs::read(path).map_err(|error| SetupError::UnreadableRoots(path.clone(), error))?;
-    Certificate::from_pem_bundle(&pem)
-        .ok()
-        .filter(|roots| !roots.is_empty())
-        .ok_or_else(|| SetupError::NoRoots(path.clone()))
+/// Finds out whether the file with extra roots can be used, if the settings name one.
+pub(super) fn check_roots(settings: &Settings) -> Result<(), SetupError> {
+    settings
+        .upstream_ca
+        .as_ref()
+        .map_or(Ok(()), |file| tls::read(file).map(drop))
 }
 
 impl Service<Put> for Transport {
@@ -194,7 +102,7 @@ impl Service<Put> for Transport {
     }
 
     fn call(&mut self, put: Put) -> Self::Future {
-        let client = self.client();
+        let client = self.clients.lend();
         Box::pin(async move {
             let mut request = Request::new(Method::PUT, put.content.url.clone());
             *request.headers_mut() = put.headers();

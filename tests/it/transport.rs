@@ -1,7 +1,7 @@
 //! How the REST side is reached: HTTP/1.1 and HTTP/2, and what only the latter can do wrong.
 
+use futures_util::future::join_all;
 use http::Version;
-
 use tokio::time::timeout;
 
 use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, lock, tls};
@@ -42,6 +42,28 @@ async fn http_2_is_spoken_where_tls_offers_it_and_http_1_otherwise() {
             facade.lock(MEETING).await.unwrap();
         }
         assert_eq!(upstream.versions(), [spoken; 2], "{offered:?}");
+    }
+}
+
+#[tokio::test]
+async fn calls_beyond_what_an_http_2_connection_takes_have_another() {
+    const CALLS: usize = 250;
+    let upstream = tls::Upstream::gathering(CALLS, 100).await;
+    let mut settings = Settings {
+        threads: 1,
+        ..Settings::default()
+    };
+    settings.upstream.upstream_ca = Some(upstream.root.path().to_owned());
+    let facade = Facade::with(&upstream.base, settings).await;
+    let client = facade.client().await;
+    let calls = (0..CALLS).map(|_| {
+        let mut client = client.clone();
+        async move { client.update_started_conf_config(lock(MEETING)).await }
+    });
+    // None is answered before all are there.
+    let answers = timeout(PATIENCE, join_all(calls)).await.unwrap();
+    for answer in answers {
+        answer.unwrap();
     }
 }
 

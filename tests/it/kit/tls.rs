@@ -1,4 +1,4 @@
-//! An upstream with TLS and a certificate of its own root, which answers every request with 200.
+//! An upstream with TLS and a certificate of its own root, which answers with 200 unless told otherwise.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,6 +23,17 @@ pub struct Upstream {
     task: JoinHandle<()>,
 }
 
+/// What becomes of a request.
+#[derive(Clone)]
+enum Manner {
+    Answering,
+    Gathering {
+        all_there: Arc<Barrier>,
+        streams: u32,
+    },
+    Resetting(h2::Reason),
+}
+
 impl Upstream {
     pub async fn start() -> Self {
         Self::offering(&["h2", "http/1.1"]).await
@@ -29,15 +41,21 @@ impl Upstream {
 
     /// An upstream that offers these protocols by ALPN.
     pub async fn offering(protocols: &[&str]) -> Self {
-        Self::new(protocols, None).await
+        Self::new(protocols, Manner::Answering).await
+    }
+
+    /// An upstream over HTTP/2 that answers when `calls` are there, and allows `streams` on a connection.
+    pub async fn gathering(calls: usize, streams: u32) -> Self {
+        let all_there = Arc::new(Barrier::new(calls));
+        Self::new(&["h2"], Manner::Gathering { all_there, streams }).await
     }
 
     /// An upstream that resets every HTTP/2 stream once its request is there.
     pub async fn resetting(reason: h2::Reason) -> Self {
-        Self::new(&["h2"], Some(reason)).await
+        Self::new(&["h2"], Manner::Resetting(reason)).await
     }
 
-    async fn new(protocols: &[&str], reset: Option<h2::Reason>) -> Self {
+    async fn new(protocols: &[&str], manner: Manner) -> Self {
         meeting_control::upstream::use_crypto();
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut root = tempfile::NamedTempFile::new().unwrap();
@@ -62,22 +80,34 @@ impl Upstream {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
+                let (acceptor, manner) = (acceptor.clone(), manner.clone());
                 let counting: Arc<Mutex<Vec<Version>>> = Arc::clone(&counting);
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
-                    if let Some(reason) = reset {
-                        return reset_all(stream, reason, &counting).await;
-                    }
+                    let mut builder = auto::Builder::new(TokioExecutor::new());
+                    let gathered = match manner {
+                        Manner::Answering => None,
+                        Manner::Resetting(reason) => {
+                            return reset_all(stream, reason, &counting).await;
+                        }
+                        Manner::Gathering { all_there, streams } => {
+                            builder.http2().max_concurrent_streams(streams);
+                            Some(all_there)
+                        }
+                    };
                     let service = service_fn(|request: Request<hyper::body::Incoming>| {
                         counting.lock().unwrap().push(request.version());
-                        async {
+                        let gathered = gathered.clone();
+                        async move {
+                            if let Some(all_there) = gathered {
+                                all_there.wait().await;
+                            }
                             Ok::<_, hyper::Error>(http::Response::new(Empty::<bytes::Bytes>::new()))
                         }
                     });
-                    let _ = auto::Builder::new(TokioExecutor::new())
+                    let _ = builder
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
                 });

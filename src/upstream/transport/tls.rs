@@ -1,0 +1,73 @@
+//! Whom to trust: the system's roots, and those of a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls_platform_verifier::Verifier;
+
+use super::SetupError;
+use crate::upstream::{BaseUrl, Settings};
+
+/// Where the roots are.
+#[derive(Debug, Clone)]
+pub(super) struct Roots {
+    /// With roots to trust beside the system's.
+    file: Option<PathBuf>,
+    /// No root is ever asked for; reading the system's takes time, and a bare image has none.
+    unused: bool,
+}
+
+impl Roots {
+    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Self {
+        Self {
+            file: settings.upstream_ca.clone(),
+            unused: base.is_plaintext(),
+        }
+    }
+}
+
+/// Reads the roots. The result offers HTTP/2 and HTTP/1.1, over TLS 1.2 or newer.
+///
+/// # Errors
+/// [`SetupError`] when the file cannot be used, or there is no root at all.
+pub(super) fn config(roots: &Roots) -> Result<ClientConfig, SetupError> {
+    let extra = match &roots.file {
+        Some(file) => read(file)?,
+        None => Vec::new(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(SetupError::Tls)?;
+    let mut config = if roots.unused {
+        builder
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth()
+    } else {
+        let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(SetupError::Tls)?;
+        builder
+            // How rustls calls any verifier that is not its own; this one checks everything.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The roots in a file.
+///
+/// # Errors
+/// [`SetupError`] when it cannot be read or holds none.
+pub(super) fn read(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+    let roots = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    match roots {
+        Ok(roots) if Vec::is_empty(&roots) => Err(SetupError::NoRoots(file.clone())),
+        Ok(roots) => Ok(roots),
+        Err(pem::Error::Io(error)) => Err(SetupError::UnreadableRoots(file.clone(), error)),
+        Err(_) => Err(SetupError::NoRoots(file.clone())),
+    }
+}

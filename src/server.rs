@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -19,7 +20,7 @@ use crate::call::{Call, Peer, REQUEST_ID};
 use crate::deadline::{Deadline, parse_limit, parse_pause};
 use crate::proto::v1::meeting_control_server::{self, MeetingControlServer};
 use crate::service::Service;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Connections, Metrics};
 use crate::telemetry::trace::Tracing;
 use crate::workers::Workers;
 use crate::{accept, status};
@@ -109,6 +110,7 @@ pub struct Server {
     tls: Option<Tls>,
     settings: Settings,
     workers: Workers,
+    connections: Arc<Connections>,
 }
 
 impl Server {
@@ -163,6 +165,7 @@ impl Server {
             tls,
             settings,
             workers: Workers::default(),
+            connections: Arc::clone(&metrics.connections),
         })
     }
 
@@ -176,7 +179,10 @@ impl Server {
     /// for load balancers, GOAWAY, and an end to open calls within the drain time-out.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (phase, watching) = watch::channel(Phase::Serving);
-        let watching_files = self.tls.clone().map(|tls| tokio::spawn(tls.watch()));
+        let watching_files = self
+            .tls
+            .clone()
+            .map(|tls| tokio::spawn(tls.watch(Arc::clone(&self.connections))));
         self.set_ready(true).await;
         tokio::select! {
             () = self.accept(&listener, &watching) => {}
@@ -230,8 +236,9 @@ impl Server {
         };
         accept::each(listener, MOST_CONNECTIONS, |stream, address| {
             let (tls, services, phase) = (self.tls.clone(), self.services.clone(), phase.clone());
+            let open = self.connections.open();
             self.workers.serve(stream, move |stream| {
-                converse(stream, address, tls, services, bounds, phase)
+                converse(stream, address, tls, services, bounds, phase).map(|()| drop(open))
             })
         })
         .await;

@@ -2,16 +2,12 @@
 //!
 //! A broken new file keeps what is in use and says so; no connection is dropped for a new one.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::pki_types::pem;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +15,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::admission::{self, NamePattern};
 use crate::call::Peer;
+use crate::telemetry::metrics::Connections;
+
+mod files;
+
+use files::{Files, Fingerprint, Loaded};
 
 /// How often the files are looked at.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -88,19 +89,9 @@ pub enum TlsError {
 pub struct Tls {
     files: Arc<Files>,
     /// What the files held before they were read for the first time.
-    loaded: Arc<Fingerprint>,
-    config: Arc<RwLock<Arc<ServerConfig>>>,
+    first: Arc<Fingerprint>,
+    loaded: Arc<RwLock<Loaded>>,
     allow: Arc<[NamePattern]>,
-}
-
-/// What each file holds, hashed: one of them is a key.
-type Fingerprint = Vec<Option<u64>>;
-
-#[derive(Debug)]
-struct Files {
-    cert: PathBuf,
-    key: PathBuf,
-    client_ca: Option<PathBuf>,
 }
 
 impl Tls {
@@ -125,12 +116,12 @@ impl Tls {
             key,
             client_ca: settings.tls_client_ca.clone(),
         };
-        let loaded = Arc::new(files.fingerprint());
-        let config = Arc::new(files.config()?);
+        let first = Arc::new(files.fingerprint());
+        let loaded = files.load()?;
         Ok(Some(Self {
-            loaded,
+            first,
             files: Arc::new(files),
-            config: Arc::new(RwLock::new(config)),
+            loaded: Arc::new(RwLock::new(loaded)),
             allow: settings.tls_client_allow.clone().into(),
         }))
     }
@@ -140,11 +131,7 @@ impl Tls {
         &self,
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
-        let config = {
-            // A configuration is replaced whole, so it is usable even after a panic.
-            let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(&config)
-        };
+        let config = self.loaded().config;
         let stream = timeout(HANDSHAKE_LIMIT, TlsAcceptor::from(config).accept(stream))
             .await
             .map_err(|_| {
@@ -162,9 +149,17 @@ impl Tls {
         Ok((stream, peer))
     }
 
-    /// Looks at the files now and then, until the future is dropped.
-    pub(super) async fn watch(self) {
-        let mut in_use = Arc::clone(&self.loaded);
+    fn loaded(&self) -> Loaded {
+        // It is replaced whole, so it is usable even after a panic.
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        loaded.clone()
+    }
+
+    /// Looks at the files now and then, until the future is dropped. `metrics` shows when what is in use
+    /// ends.
+    pub(super) async fn watch(self, metrics: Arc<Connections>) {
+        metrics.use_certificate(self.loaded().not_after);
+        let mut in_use = Arc::clone(&self.first);
         let mut refused = None;
         loop {
             sleep(RELOAD_INTERVAL).await;
@@ -172,9 +167,10 @@ impl Tls {
             if now == *in_use {
                 continue;
             }
-            match self.files.config() {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+            match self.files.load() {
+                Ok(loaded) => {
+                    metrics.use_certificate(loaded.not_after);
+                    *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
                     in_use = Arc::new(now);
                     tracing::info!("the new TLS files are in use");
                 }
@@ -192,50 +188,6 @@ impl Tls {
     }
 }
 
-impl Files {
-    fn config(&self) -> Result<ServerConfig, TlsError> {
-        let chain = certificates("--tls-cert", &self.cert)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| file("--tls-key", &self.key, error))?;
-        let builder = ServerConfig::builder();
-        let builder = match &self.client_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for root in certificates("--tls-client-ca", path)? {
-                    roots
-                        .add(root)
-                        .map_err(|error| TlsError::Roots(error.to_string()))?;
-                }
-                let verifier = WebPkiClientVerifier::builder(Arc::new(roots))
-                    .build()
-                    .map_err(|error| TlsError::Roots(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
-        };
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(TlsError::Certificate)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
-    }
-
-    /// What the files hold now; unreadable is a content of its own.
-    fn fingerprint(&self) -> Fingerprint {
-        [Some(&self.cert), Some(&self.key), self.client_ca.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|path| std::fs::read(path).ok().map(hash))
-            .collect()
-    }
-}
-
-fn hash(content: Vec<u8>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Why a handshake failed, in words for whoever reads the log.
 pub(super) fn explain(error: &io::Error) -> String {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
@@ -247,24 +199,6 @@ pub(super) fn explain(error: &io::Error) -> String {
         _ => "",
     };
     format!("{hint}{error}")
-}
-
-fn certificates(flag: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| file(flag, path, error))?;
-    if certificates.is_empty() {
-        return Err(file(flag, path, pem::Error::NoItemsFound));
-    }
-    Ok(certificates)
-}
-
-fn file(flag: &'static str, path: &Path, source: pem::Error) -> TlsError {
-    TlsError::File {
-        flag,
-        path: path.to_owned(),
-        source,
-    }
 }
 
 #[cfg(test)]

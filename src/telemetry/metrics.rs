@@ -16,8 +16,10 @@ use tonic::Code;
 use super::page;
 use super::process::Process;
 
+mod connections;
 mod upstream;
 
+pub use connections::{Connections, OpenConnection};
 pub use upstream::{AttemptEnd, RetryReason, Upstream};
 
 /// Suits answers between 1 ms and 10 s.
@@ -34,6 +36,8 @@ pub struct Metrics {
     registry: Registry,
     /// The calls that callers make.
     pub calls: Arc<Calls>,
+    /// The connections over which they make them.
+    pub connections: Arc<Connections>,
     /// What becomes of them at the REST side.
     pub upstream: Arc<Upstream>,
 }
@@ -55,6 +59,7 @@ impl Metrics {
     pub fn new(service: &'static str, method: &'static str) -> Self {
         let mut registry = Registry::default();
         let calls = Arc::new(Calls::register(&mut registry, service, method));
+        let connections = Arc::new(Connections::register(&mut registry));
         let upstream = Arc::new(Upstream::register(&mut registry));
         let build = Family::<Label, Gauge>::default();
         build
@@ -69,6 +74,7 @@ impl Metrics {
         Self {
             registry,
             calls,
+            connections,
             upstream,
         }
     }

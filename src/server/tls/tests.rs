@@ -1,12 +1,25 @@
-use rcgen::CertifiedKey;
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::*;
+use crate::telemetry::metrics::Metrics;
+
+/// 2100-01-01T00:00:00Z.
+const END: i64 = 4_102_444_800;
 
 fn write(folder: &Path) {
-    let CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert"), cert.pem()).unwrap();
-    std::fs::write(folder.join("key"), signing_key.serialize_pem()).unwrap();
+    write_until(folder, 2100);
+}
+
+/// A certificate that ends with the first day of `year`.
+fn write_until(folder: &Path, year: i32) {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(year, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(folder.join("cert"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key"), key.serialize_pem()).unwrap();
 }
 
 fn settings(folder: &Path) -> Settings {
@@ -96,7 +109,12 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
     let tls = Tls::load(&settings(folder.path())).unwrap().unwrap();
-    let in_use = || Arc::clone(&tls.config.read().unwrap());
+    let in_use = || tls.loaded().config;
+    let metrics = Metrics::new("service", "method");
+    let ends = |at: i64| {
+        let line = format!("_not_after_timestamp_seconds {at}\n");
+        metrics.encode().contains(&line)
+    };
     let first = in_use();
     let lines = crate::telemetry::tests::capture(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,13 +123,14 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let watching = tls.clone().watch();
+            let watching = tls.clone().watch(Arc::clone(&metrics.connections));
             let changes = async {
                 sleep(RELOAD_INTERVAL / 2).await;
                 std::fs::write(folder.path().join("cert"), "broken").unwrap();
                 sleep(3 * RELOAD_INTERVAL).await;
                 assert!(Arc::ptr_eq(&first, &in_use()), "the old one is kept");
-                write(folder.path());
+                assert!(ends(END), "{}", metrics.encode());
+                write_until(folder.path(), 2101);
                 sleep(2 * RELOAD_INTERVAL).await;
             };
             tokio::select! {
@@ -124,6 +143,7 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
         !Arc::ptr_eq(&first, &in_use()),
         "the repaired one is in use"
     );
+    assert!(ends(END + 365 * 24 * 60 * 60), "{}", metrics.encode());
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("the old ones are kept"), "{lines:?}");
     assert!(lines[1].contains("in use"), "{lines:?}");

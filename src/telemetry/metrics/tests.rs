@@ -62,3 +62,27 @@ fn what_happens_upstream_is_counted_by_closed_sets() {
         assert!(page.contains(line), "{line}{page}");
     }
 }
+
+#[test]
+fn connections_are_counted_while_they_are_open() {
+    let metrics = metrics();
+    let first = metrics.connections.open();
+    let second = metrics.connections.open();
+    drop(first);
+    let page = metrics.encode();
+    assert!(page.contains("meeting_control_connections 1\n"), "{page}");
+    drop(second);
+    let page = metrics.encode();
+    assert!(page.contains("meeting_control_connections 0\n"), "{page}");
+}
+
+#[test]
+fn no_certificate_is_shown_where_none_is_in_use() {
+    let metrics = metrics();
+    let shown = || metrics.encode().contains("certificate");
+    assert!(!shown());
+    metrics.connections.use_certificate(Some(1));
+    assert!(shown());
+    metrics.connections.use_certificate(None);
+    assert!(!shown());
+}

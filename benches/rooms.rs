@@ -77,15 +77,18 @@ mod put {
 
     #[divan::bench]
     fn url_and_body(bencher: Bencher<'_, '_>) {
-        let (endpoint, call, command) = (base().endpoint(), call(), command_of(request()));
-        bencher.bench(|| Put::new(&endpoint, &call, &command));
+        let (endpoint, call) = (base().endpoint(), call());
+        bencher
+            .with_inputs(|| command_of(request()))
+            .bench_values(|command| Put::new(&endpoint, &call, command));
     }
 
     #[divan::bench]
     fn url_and_body_of_all_settings(bencher: Bencher<'_, '_>) {
         let (endpoint, call) = (base().endpoint(), call());
-        let command = command_of(all_settings_given());
-        bencher.bench(|| Put::new(&endpoint, &call, &command));
+        bencher
+            .with_inputs(|| command_of(all_settings_given()))
+            .bench_values(|command| Put::new(&endpoint, &call, command));
     }
 
     #[divan::bench]
@@ -241,7 +244,7 @@ fn command_of(request: UpdateStartedConfConfigRequest) -> UpdateCommand {
 }
 
 fn put_of(request: UpdateStartedConfConfigRequest) -> Put {
-    Put::new(&base().endpoint(), &call(), &command_of(request))
+    Put::new(&base().endpoint(), &call(), command_of(request))
 }
 
 fn success_answer() -> Answer {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -57,11 +58,7 @@ pub async fn each<F>(
         };
         // Small answers must not wait for each other; without it, they are just slower.
         let _ = stream.set_nodelay(true);
-        let conversation = serve(stream, address);
-        tokio::spawn(async move {
-            conversation.await;
-            drop(place);
-        });
+        tokio::spawn(serve(stream, address).map(|()| drop(place)));
     }
 }
 

@@ -1,5 +1,9 @@
 //! The gRPC contract: code generated from `proto/`, and the descriptor set that reflection serves.
 
+mod codec;
+
+pub use codec::SmallCodec;
+
 /// Types, client and server of the package `meeting.control.v1`.
 #[allow(
     missing_docs,

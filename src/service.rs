@@ -31,22 +31,29 @@ impl MeetingControl for Service {
         &self,
         request: Request<UpdateStartedConfConfigRequest>,
     ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
-        let (metadata, mut extensions, request) = request.into_parts();
-        let call = extensions
-            .remove::<Arc<Call>>()
-            .ok_or_else(status::unannounced)?;
-        call.arrived();
-
-        let command = UpdateCommand::read(metadata.as_ref(), request)
-            .map_err(|rejection| status::rejected(&call, rejection))?;
-        call.concerns(&command.conference_id);
+        let (call, command) = read(request)?;
         let accepted = self
             .upstream
-            .update(&call, &command)
+            .update(&call, command)
             .await
             .map_err(|error| status::failed(&call, &error))?;
         Ok(respond(accepted))
     }
+}
+
+/// The request itself ends here, with its metadata and the token in them.
+fn read(
+    request: Request<UpdateStartedConfConfigRequest>,
+) -> Result<(Arc<Call>, UpdateCommand), Status> {
+    let (metadata, mut extensions, request) = request.into_parts();
+    let call = extensions
+        .remove::<Arc<Call>>()
+        .ok_or_else(status::unannounced)?;
+    call.arrived();
+    let command = UpdateCommand::read(metadata.as_ref(), request)
+        .map_err(|rejection| status::rejected(&call, rejection))?;
+    call.concerns(&command.conference_id);
+    Ok((call, command))
 }
 
 fn respond(accepted: Accepted) -> Response<UpdateStartedConfConfigResponse> {

@@ -132,12 +132,12 @@ impl Upstream {
     ///
     /// # Errors
     /// [`UpstreamError`]; what it means for the settings is then known to [`Call::outcome`].
-    pub async fn update(
+    pub fn update(
         &self,
         call: &Arc<Call>,
-        command: &UpdateCommand,
-    ) -> Result<Accepted, UpstreamError> {
+        command: UpdateCommand,
+    ) -> impl Future<Output = Result<Accepted, UpstreamError>> + use<> {
         let put = Put::new(&self.endpoint, call, command);
-        self.stack.clone().oneshot(put).await
+        self.stack.clone().oneshot(put)
     }
 }

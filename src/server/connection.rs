@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -70,13 +71,9 @@ pub(super) async fn serve(
     let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(of_calls.clone());
-        let services = services.clone();
+        // As long as a call is open, draining waits for it, even when its connection is gone.
         let open = open.clone();
-        async move {
-            // As long as a call is open, draining waits for it, even when its connection is gone.
-            let _open = open;
-            services.answer(request).await
-        }
+        services.answer(request).inspect(move |_| drop(open))
     });
     let mut connection =
         pin!(builder(bounds.most_streams).serve_connection(TokioIo::new(stream), service));

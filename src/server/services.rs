@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
@@ -9,6 +11,7 @@ use tonic::service::Routes;
 use tower::ServiceExt as _;
 use tower::limit::ConcurrencyLimit;
 use tower::load_shed::LoadShed;
+use tower::util::Oneshot;
 
 use super::SERVICE;
 use super::admission::Admission;
@@ -29,16 +32,19 @@ pub(super) struct Services {
 pub(super) type MeetingControl =
     Observe<Admission<LoadShed<ConcurrencyLimit<MeetingControlServer<Service>>>>>;
 
+/// An answer under way; a rare one is boxed, so that the others need no place for it.
+pub(super) type Answer = Either<
+    Oneshot<MeetingControl, Request<Incoming>>,
+    BoxFuture<'static, Result<Response<Body>, Infallible>>,
+>;
+
 impl Services {
     /// Has the service that a request names answer it.
-    pub(super) async fn answer(
-        self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Answer {
         if is_ours(request.uri().path()) {
-            self.meeting_control.oneshot(request).await
+            Either::Left(self.meeting_control.clone().oneshot(request))
         } else {
-            self.others.oneshot(request.map(Body::new)).await
+            Either::Right(self.others.clone().oneshot(request.map(Body::new)).boxed())
         }
     }
 }

@@ -162,14 +162,14 @@ impl BaseUrl {
 
 impl Put {
     /// Writes a command as a REST call to `endpoint`.
-    pub fn new(endpoint: &Endpoint, call: &Arc<Call>, command: &UpdateCommand) -> Self {
+    pub fn new(endpoint: &Endpoint, call: &Arc<Call>, command: UpdateCommand) -> Self {
         Self {
             call: Arc::clone(call),
             content: Arc::new(Content {
                 url: endpoint.for_conference(&command.conference_id),
                 body: body(&command.settings),
                 settings: command.settings.iter().flatten().count(),
-                token: command.token.clone(),
+                token: command.token,
             }),
             traceparent: None,
             retry_of: None,

@@ -112,7 +112,7 @@ fn content() -> Arc<Content> {
     };
     let command = UpdateCommand::read(&metadata, request).unwrap();
     let endpoint = "https://h".parse::<BaseUrl>().unwrap().endpoint();
-    Put::new(&endpoint, &Arc::new(call(&metadata)), &command).content
+    Put::new(&endpoint, &Arc::new(call(&metadata)), command).content
 }
 
 #[test]

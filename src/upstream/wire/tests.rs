@@ -26,7 +26,7 @@ fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Put {
     let call = Arc::new(Call::arrive(&metadata, deadline, call::Peer::anonymous()));
     let command = UpdateCommand::read(&metadata, request).unwrap();
     let endpoint = base.parse::<BaseUrl>().unwrap().endpoint();
-    Put::new(&endpoint, &call, &command)
+    Put::new(&endpoint, &call, command)
 }
 
 fn request(

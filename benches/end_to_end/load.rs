@@ -55,6 +55,10 @@ pub struct Options {
     #[arg(long, default_value_t = 8)]
     connections: u32,
 
+    /// More calls under way at once, all on one more connection; their latency does not count
+    #[arg(long, default_value_t = 0)]
+    hot: u32,
+
     /// How long to call before anything is measured
     #[arg(long, default_value = "1s", value_parser = parse_pause)]
     warm_up: Duration,
@@ -76,6 +80,8 @@ pub struct Options {
 struct Shared {
     call: Call,
     connections: Vec<SendRequest<Bytes>>,
+    /// One more, for calls whose latency does not count.
+    hot: SendRequest<Bytes>,
     tally: Tally,
     /// What is measured begins and ends here.
     from: Instant,
@@ -93,11 +99,13 @@ pub async fn run(options: Options) -> Result<Value, Failure> {
         let message = options.message.clone().unwrap_or_else(|| message().into());
         Call::new(&authority, options.tls.is_some(), &message)?
     };
-    let connections = connect(&options).await?;
+    let mut connections = connect(&options).await?;
+    let hot = connections.pop().ok_or("no connection")?;
     let from = Instant::now() + options.warm_up;
     let shared = Rc::new(Shared {
         call,
         connections,
+        hot,
         tally: Tally::new()?,
         from,
         to: from + options.measured,
@@ -109,6 +117,11 @@ pub async fn run(options: Options) -> Result<Value, Failure> {
             spawn_local(closed_loop(Rc::clone(&shared), calls, options.warm_up / 2))
         }
     };
+
+    for _ in 0..options.hot {
+        let shared = Rc::clone(&shared);
+        spawn_local(async move { shared.call_again(shared.hot.clone(), |_| ()).await });
+    }
 
     let timer = Timer::start();
     timer.until(shared.from).await;
@@ -156,18 +169,8 @@ async fn closed_loop(shared: Rc<Shared>, calls: u32, ramp: Duration) {
         timer.until(start + ramp * number / calls).await;
         let shared = Rc::clone(&shared);
         spawn_local(async move {
-            let mut connection = shared.connection(number);
-            while Instant::now() < shared.to {
-                let start = Instant::now();
-                let result = shared.make_call(&mut connection).await;
-                let end = Instant::now();
-                if (shared.from..shared.to).contains(&end) {
-                    shared.tally.took(end - start);
-                }
-                if let Err(CallError::Broken(_)) = result {
-                    return;
-                }
-            }
+            let took = |latency| shared.tally.took(latency);
+            shared.call_again(shared.connection(number), took).await;
         });
     }
 }
@@ -204,6 +207,22 @@ impl Shared {
         self.connections[number as usize % self.connections.len()].clone()
     }
 
+    /// Makes one call after the other until the end, and tells how long each took that ends while
+    /// calls are measured.
+    async fn call_again(&self, mut connection: SendRequest<Bytes>, took: impl Fn(Duration)) {
+        while Instant::now() < self.to {
+            let start = Instant::now();
+            let result = self.make_call(&mut connection).await;
+            let end = Instant::now();
+            if (self.from..self.to).contains(&end) {
+                took(end - start);
+            }
+            if let Err(CallError::Broken(_)) = result {
+                return;
+            }
+        }
+    }
+
     async fn make_call(&self, connection: &mut SendRequest<Bytes>) -> Result<(), CallError> {
         self.tally.start();
         let result = self.call.make(connection).await;
@@ -215,13 +234,14 @@ impl Shared {
     }
 }
 
+/// Makes the connections, and one more.
 async fn connect(options: &Options) -> Result<Vec<SendRequest<Bytes>>, Failure> {
     let tls = match &options.tls {
         Some(folder) => Some(TlsConnector::from(Arc::new(pki::client(folder)?))),
         None => None,
     };
     let mut connections = Vec::new();
-    for _ in 0..options.connections {
+    for _ in 0..=options.connections {
         let stream = TcpStream::connect(options.target).await?;
         stream.set_nodelay(true)?;
         connections.push(match &tls {

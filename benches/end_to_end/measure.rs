@@ -162,6 +162,7 @@ impl Measurement {
                 Pace::PerSecond(rate) => format!("--rate={rate}"),
             },
             format!("--connections={}", workload.connections),
+            format!("--hot={}", workload.hot),
             duration("--warm-up", workload.warm_up()),
             duration("--measured", self.measured),
         ];

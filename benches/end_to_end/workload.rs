@@ -15,6 +15,8 @@ pub struct Workload {
     pub pace: Pace,
     /// Client connections.
     pub connections: u32,
+    /// More calls at once on one more connection, whose latency does not count.
+    pub hot: u32,
     /// How long the stand-in takes to answer.
     pub delay: Duration,
 }
@@ -44,6 +46,10 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
 
+    /// More calls at once, all on one more connection; latency is that of the others
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    hot: u32,
+
     /// How long the REST side takes to answer, such as 200ms [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     upstream_delay: Option<Duration>,
@@ -67,6 +73,7 @@ impl Workload {
         Self {
             pace: Pace::InFlight(8),
             connections: 2,
+            hot: 0,
             delay: Duration::ZERO,
         }
     }
@@ -79,10 +86,11 @@ impl Workload {
 
     /// The most calls under way at once that can be foreseen.
     pub fn most_in_flight(&self) -> u32 {
-        match self.pace {
+        let steady = match self.pace {
             Pace::InFlight(calls) => calls,
             Pace::PerSecond(rate) => (f64::from(rate) * self.delay.as_secs_f64()) as u32,
-        }
+        };
+        steady + self.hot
     }
 }
 
@@ -96,7 +104,11 @@ impl fmt::Display for Workload {
             write!(f, " over {}", humantime::format_duration(self.delay))?;
         }
         let s = if self.connections == 1 { "" } else { "s" };
-        write!(f, ", {} connection{s}", self.connections)
+        write!(f, ", {} connection{s}", self.connections)?;
+        if self.hot > 0 {
+            write!(f, ", {} on one more", self.hot)?;
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +157,7 @@ impl Options {
         Workload {
             pace,
             connections: self.connections.unwrap_or(CONNECTIONS),
+            hot: self.hot,
             delay: self.upstream_delay.unwrap_or(delay),
         }
     }

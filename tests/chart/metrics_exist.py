@@ -17,11 +17,7 @@ import yaml
 TARGET_LABELS = {"namespace", "job", "pod", "instance"}
 
 # What others export: name and labels.
-FOREIGN = {
-    "up": set(),
-    "certmanager_certificate_expiration_timestamp_seconds": {"name", "exported_namespace"},
-    "certmanager_certificate_renewal_timestamp_seconds": {"name", "exported_namespace"},
-}
+FOREIGN = {"up": set()}
 
 # What the program exports only once it has happened.
 LATER = {"meeting_control_upstream_errors_total": {"error_code": set()}}

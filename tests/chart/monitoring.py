@@ -12,8 +12,7 @@ from objects import at, of
 
 # As alerts_test.yaml expects the rules.
 FOR_TESTS = (
-    "metrics.podMonitor.enabled=true,"
-    "metrics.prometheusRule.enabled=true,metrics.prometheusRule.renderMode=alwaysRender,"
+    "metrics.podMonitor.enabled=true,metrics.prometheusRule.renderMode=alwaysRender,"
     "tls.enabled=true,tls.certManager.enabled=true,tls.certManager.issuerRef.name=any"
 )
 
@@ -47,7 +46,7 @@ def alerts(chart):
 def alerts_read_the_job(chart):
     """The alerts look at the job name under which the monitors have the pods read."""
     for key, kind in (("serviceMonitor", "ServiceMonitor"), ("podMonitor", "PodMonitor")):
-        objects = chart.render(None, "--set", f"metrics.prometheusRule.enabled=true,metrics.{key}.enabled=true")
+        objects = chart.render(None, "--set", f"metrics.{key}.enabled=true")
         monitor = of(objects, kind)[0]["spec"]
         # Without a relabeling, the job would be named after the Service or the PodMonitor.
         jobs = [
@@ -64,15 +63,15 @@ def alerts_read_the_job(chart):
 
 def alerts_fit_the_pods(chart):
     """No alert misses pods that are not wanted, and none advises what the autoscaler or the next upgrade would undo."""
-    monitored = "metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,"
 
     def rules(values):
-        rules = of(chart.render(None, "--set", monitored + values), "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
-        return {rule["alert"]: rule for rule in rules}
+        return alerts_of(chart.render(None, "--set", values))
 
-    for alert in ("MeetingControlDown", "MeetingControlReplicasMissing"):
-        if alert not in rules("replicaCount=1") or alert in rules("replicaCount=0"):
-            yield f"{alert} does not go by whether there are to be pods"
+    # From how many pods on; of one pod, the absence is told by the first alone.
+    for alert, fewest in {"MeetingControlDown": 1, "MeetingControlReplicasMissing": 2}.items():
+        found = [pods for pods in range(4) if alert in rules(f"replicaCount={pods}")]
+        if found != list(range(fewest, 4)):
+            yield f"{alert} is there for {found} pods"
     bounds = {"true": "autoscaling.maxReplicas", "false": "replicaCount"}
     for enabled, bound in bounds.items():
         said = " ".join(rule["annotations"]["description"] for rule in rules(f"autoscaling.enabled={enabled}").values())
@@ -82,6 +81,32 @@ def alerts_fit_the_pods(chart):
     alone = rules("metrics.prometheusRule.alerts.MeetingControlUpstreamDown.enabled=false")
     if "< 0.5" in alone["MeetingControlUpstreamDownPartly"]["expr"]:
         yield "MeetingControlUpstreamDownPartly leaves cases to an alert that is not there"
+
+
+def alerts_fit_the_certificate(chart):
+    """An alert watches the certificate however it comes, and leaves one that lives for hours the time to be renewed."""
+    issued = "tls.enabled=true,tls.certManager.enabled=true,tls.certManager.issuerRef.name=any"
+    files = "config.tlsCert=/run/cert.pem,config.tlsKey=/run/key.pem,tests.enabled=false"
+    days, hours = 7 * 86400, 10 * 60
+    cases = {
+        "tls.enabled=false": None,
+        "tls.enabled=true,tls.secretName=any": days,
+        f"tls.enabled=true,{files}": days,
+        issued: days,
+        f"{issued},tls.certManager.duration=1h0m0s,tls.certManager.renewBefore=20m0s": hours,
+        f"{issued},tls.certManager.duration=1h0m0s,tls.certManager.renewBefore=20m0s,{files}": days,
+    }
+    for values, wanted in cases.items():
+        alert = alerts_of(chart.render(None, "--set", values)).get("MeetingControlCertificateExpiring")
+        found = alert and int(alert["expr"].rpartition("< ")[2])
+        if found != wanted:
+            yield f"{values}: the alert's bound is {found}, not {wanted}"
+
+
+def alerts_of(objects):
+    """The chart's own alerts, by name."""
+    groups = of(objects, "PrometheusRule")[0]["spec"]["groups"]
+    return {rule["alert"]: rule for rule in groups[0]["rules"]}
 
 
 def dashboards(chart):
@@ -111,4 +136,4 @@ def dashboards(chart):
                 yield f"{one} and {two} have the same {field}, {left[field]}"
 
 
-CHECKS = [rule_files, alerts, alerts_read_the_job, alerts_fit_the_pods, dashboards]
+CHECKS = [rule_files, alerts, alerts_read_the_job, alerts_fit_the_pods, alerts_fit_the_certificate, dashboards]

@@ -192,6 +192,8 @@ def numbers(objects):
                         yield f"{o.id}: {path}.{resource} is {quantity!r}"
             elif key in ("sizeLimit", "averageValue") and amount(value) is None:
                 yield f"{o.id}: {path} is {value!r}"
+            elif isinstance(value, str) and re.fullmatch(r"\d(\.\d+)?e\+\d+", value):
+                yield f"{o.id}: {path} is {value}, a whole number printed in another way"
             elif isinstance(value, int) and not isinstance(value, bool):
                 if key in ("port", "containerPort", "targetPort", "nodePort") and not 0 < value < 65536:
                     yield f"{o.id}: {path} is {value}"
@@ -320,13 +322,16 @@ def references(objects):
 
 
 def tests_call_the_service(objects):
-    """Test pods call a Service that exists, over TLS where it is on, and can be run again."""
+    """Test pods call a Service that exists, over TLS where it is on, resolve names as the others do, and can be run again."""
     offered = {(s["metadata"]["name"], port["port"]) for s in of(objects, "Service") for port in s["spec"]["ports"]}
     scheme = "https" if environment(objects, serving(objects)[1]).get("MEETING_CONTROL_TLS_CERT") else "http"
     for pod, _, spec in pods(of(objects, "Pod")):
         addresses = re.findall(r"(https?)://([\w.-]+):(\d+)", json.dumps(spec))
         if not addresses:
             yield f"{pod}: calls nothing"
+        for field in ("dnsPolicy", "dnsConfig", "hostAliases"):
+            if spec.get(field) != serving(objects)[0].get(field):
+                yield f"{pod}: {field} is another than the façade's"
         for found, host, port in addresses:
             if (host.split(".")[0], int(port)) not in offered or found != scheme:
                 yield f"{pod}: calls {found}://{host}:{port}"
@@ -337,7 +342,7 @@ def tests_call_the_service(objects):
 
 
 def variables(objects):
-    """No variable of a container is set twice, not even once by a list and once by a config map."""
+    """No variable of a container is set twice, in a list or a config map, and each refers to those above it alone."""
     maps = {o["metadata"]["name"]: o.get("data") or {} for o in of(objects, "ConfigMap")}
     for where, _, container in each_container(objects):
         count = Counter(variable["name"] for variable in container.get("env") or [])
@@ -348,6 +353,11 @@ def variables(objects):
         for name, times in count.items():
             if times > 1:
                 yield f"{where}: {name} is set {times} times"
+        above = set()
+        for variable in container.get("env") or []:
+            for name in set(re.findall(r"\$\((\w+)\)", variable.get("value") or "")) - above:
+                yield f"{where}: {variable['name']} refers to {name}, which is not above it"
+            above.add(variable["name"])
 
 
 def no_secrets(objects):
@@ -433,12 +443,18 @@ def no_token(objects):
 
 
 def volumes(objects):
-    """Every mount has its volume, every volume is mounted, and files that settings name are in a volume."""
+    """Every mount has its volume, every volume is mounted and can be read, and files that settings name are in a volume."""
     for pod, _, spec in pods(objects):
         existing = {volume["name"] for volume in spec.get("volumes") or []}
         mounted = {mount["name"] for container in containers(spec) for mount in container.get("volumeMounts") or []}
         yield from (f"{pod}: mounts {name}, which is no volume" for name in mounted - existing)
         yield from (f"{pod}: volume {name} is not mounted" for name in existing - mounted)
+        # OpenShift gives a pod without ids a group for its volumes as well.
+        context = spec.get("securityContext") or {}
+        for volume in spec.get("volumes") or []:
+            others_read = at(volume, "secret", "defaultMode", default=0o644) & 0o004
+            if not others_read and "runAsUser" in context and "fsGroup" not in context:
+                yield f"{pod}: volume {volume['name']} belongs to a group that the pod has not"
     for where, _, container in each_container(objects):
         paths = [mount["mountPath"].rstrip("/") + "/" for mount in container.get("volumeMounts") or []]
         for name, value in environment(objects, container).items():

@@ -25,6 +25,7 @@ LISTS = {
     "changes": {"kind", "description", "links"},
     "images": {"name", "image", "platforms", "whitelisted"},
     "links": {"name", "url"},
+    "recommendations": {"url"},
 }
 NEEDED = {
     "Chart.yaml",

@@ -85,7 +85,9 @@ def certificate():
     """A certificate and its key, for every setting that names a file."""
     cert, key = SCRATCH / "cert.pem", SCRATCH / "key.pem"
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    run("openssl", *request.split(), "-addext", "subjectAltName=DNS:localhost", "-out", cert, "-keyout", key)
+    # Of a server and not of an authority, so that clients may trust it as well as be shown it.
+    extensions = ["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"]
+    run("openssl", *request.split(), *extensions, "-out", cert, "-keyout", key)
     return str(cert), str(key)
 
 
@@ -119,15 +121,18 @@ def starts(chart):
 def metrics_exist(chart):
     """Alerts and dashboard read metrics and labels that a running façade has."""
     rules, metrics = SCRATCH / "metrics-rules.yaml", SCRATCH / "metrics.txt"
-    objects = chart.render(None, "--set", "metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true")
+    objects = chart.render(None, "--set", "tls.enabled=true,tls.secretName=any")
     rules.write_text(yaml.safe_dump(of(objects, "PrometheusRule")[0]["spec"]))
-    sandbox = Program("sandbox-metrics", "sandbox", {})
+    cert, key = certificate()
+    variables = {"MEETING_CONTROL_TLS_CERT": cert, "MEETING_CONTROL_TLS_KEY": key}
+    sandbox = Program("sandbox-metrics", "sandbox", variables)
     try:
         if not sandbox.ready():
             yield f"the sandbox is not ready: {sandbox.said()}"
             return
         for conference in ("900244663", "900000503", "900001503", "900002002", "900003005"):
-            call = [BINARY, "update", "--address", f"http://{sandbox.grpc}", "--lock-sharing", "locked"]
+            address = f"https://localhost:{sandbox.grpc.rpartition(':')[2]}"
+            call = [BINARY, "update", "--address", address, "--ca", cert, "--lock-sharing", "locked"]
             attempt(run, *call, "--conference-id", conference, environment={"MEETING_CONTROL_TOKEN": SANDBOX_TOKEN})
         metrics.write_text(sandbox.get("/metrics"))
     finally:

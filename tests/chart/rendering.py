@@ -10,7 +10,7 @@ from collections import Counter
 import yaml
 
 from chart import APIS, HERE, SCRATCH, Refused, attempt, in_parallel, merged, parse, read_yaml, run_helm
-from objects import RULES, at, of, own, pods, walk
+from objects import RULES, at, of, own, pods, serving, walk
 
 # What an update of an object may not change; a delete is needed first.
 IMMUTABLE = {
@@ -137,12 +137,24 @@ def bless(chart):
 def upgrades(chart):
     """Going from any values file to any other changes no immutable field."""
     for old, new in itertools.permutations(chart.files, 2):
-        before = {o.id: o for o in chart.render(old)}
+        before = {o.id: immutable(o) for o in chart.render(old)}
         for o in chart.render(new):
-            for path in IMMUTABLE.get(o["kind"], []) if o.id in before else []:
-                left, right = at(before[o.id], *path), at(o, *path)
-                if left != right:
-                    yield f"{old} to {new}: {o.id}: {'.'.join(path)} goes from {left} to {right}"
+            left, right = before.get(o.id, {}), immutable(o)
+            for field in left.keys() & right.keys():
+                if left[field] != right[field]:
+                    yield f"{old} to {new}: {o.id}: {field} goes from {left[field]} to {right[field]}"
+
+
+def immutable(o):
+    """Name and content of each field that must stay if the new object has it as well."""
+    fields = {".".join(path): at(o, *path) for path in IMMUTABLE.get(o["kind"], [])}
+    # Without it, the cluster's own choice stays.
+    if o["kind"] == "Service" and (families := at(o, "spec", "ipFamilies")):
+        fields["spec.ipFamilies[0]"] = families[0]
+    # It goes and comes with the type.
+    if o["kind"] == "Service" and at(o, "spec", "type") == "LoadBalancer":
+        fields["spec.loadBalancerClass"] = at(o, "spec", "loadBalancerClass")
+    return fields
 
 
 def common_metadata(chart):
@@ -252,32 +264,38 @@ def as_a_subchart(chart):
     """The chart works below a parent chart, which gives it global values and switches it with enabled."""
     parent = SCRATCH / "parent"
     chart.copy(parent / "charts/meeting-control")
-    dependency = {
-        "name": "meeting-control",
-        "version": chart.metadata["version"],
-        "condition": "meeting-control.enabled",
-    }
-    metadata = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
-    (parent / "Chart.yaml").write_text(yaml.safe_dump(metadata))
-    for helm, enabled in itertools.product(chart.helms, (True, False)):
+    aliases = (None, "meetingControl", "_rooms_")
+    for helm, enabled, alias in itertools.product(chart.helms, (True, False), aliases):
+        name = alias or "meeting-control"
+        dependency = {
+            "name": "meeting-control",
+            "version": chart.metadata["version"],
+            "condition": f"{name}.enabled",
+            **({"alias": alias} if alias else {}),
+        }
+        metadata = {"apiVersion": "v2", "name": "parent", "version": "1.0.0", "dependencies": [dependency]}
+        (parent / "Chart.yaml").write_text(yaml.safe_dump(metadata))
         values = {
             "global": {"imageRegistry": "mirror.example", "somebodyElses": {"key": 1}},
-            "meeting-control": {"enabled": enabled},
+            name: {"enabled": enabled},
         }
         (parent / "values.yaml").write_text(yaml.safe_dump(values))
+        label = f"Helm {helm}, {name}"
         try:
-            output = run_helm(helm, "template", "mc", parent)
+            objects = parse(run_helm(helm, "template", "mc", parent))
         except Refused as refused:
-            yield f"Helm {helm}: {refused}"
+            yield f"{label}: {refused}"
             continue
-        if enabled != ("kind: Deployment" in output):
-            yield f"Helm {helm}: enabled={enabled} renders {output[:200]!r}"
-        if enabled and 'image: "mirror.example/' not in output and "image: mirror.example/" not in output:
-            yield f"Helm {helm}: global.imageRegistry does not reach the image"
+        if enabled != bool(of(objects, "Deployment")):
+            yield f"{label}: enabled={enabled} renders {[o.id for o in objects]}"
+        if enabled:
+            yield from (f"{label}: {message}" for rule in RULES for message in rule(objects))
+            if not serving(objects)[1]["image"].startswith("mirror.example/"):
+                yield f"{label}: global.imageRegistry does not reach the image"
 
 
 def render_modes(chart):
-    """Monitors are skipped, refused or rendered where the cluster lacks their API, as renderMode says."""
+    """Monitors are on by default, and where the cluster lacks their API, renderMode says what becomes of them."""
     without_api = {"skipIfMissing": "0 objects", "failIfMissing": "refused", "alwaysRender": "1 objects"}
 
     def render(case):
@@ -286,6 +304,10 @@ def render_modes(chart):
         values = f"{key}.enabled=true,{key}.renderMode={mode},metrics.prometheusRule.selector=any"
         return attempt(chart.render, None, "--set", values, apis=api)
 
+    for api, wanted in ((True, {"ServiceMonitor", "PrometheusRule"}), (False, set())):
+        objects = chart.render(None, apis=api)
+        if (found := {o["kind"] for o in objects} & {"ServiceMonitor", "PodMonitor", "PrometheusRule"}) != wanted:
+            yield f"by default, API {'there' if api else 'missing'}: {found}, not {wanted}"
     cases = list(itertools.product(("ServiceMonitor", "PodMonitor", "PrometheusRule"), without_api, (True, False)))
     for (kind, mode, api), outcome in in_parallel(render, cases):
         wanted = "1 objects" if api else without_api[mode]
@@ -328,9 +350,11 @@ def policy_ports(chart):
         (https + "a.example", "proxy.httpsProxy=http://proxy.example:3128", "proxy.noProxy=10.0.0.0/8"): {53, 3128},
         (https + "10.0.0.1:8443", "proxy.httpsProxy=http://proxy.example:3128", "proxy.noProxy=10.0.0.0/8"): {53, 3128, 8443},
         (https + "[fc00::1]", "proxy.httpsProxy=http://proxy.example:3128", "proxy.noProxy=fc00::/7"): {53, 3128, 443},
+        (https + "[fc00::1]:8443", "proxy.httpsProxy=http://proxy.example:3128", "proxy.noProxy=fc00::1"): {53, 8443},
         ("networkPolicy.egress.upstreamPorts[0]=3129",): {53, 3129},
         ("networkPolicy.egress.dnsPorts[0]=5353",): {5353, 443},
         ("otel.endpoint=http://collector.example:4317",): {53, 443, 4317},
+        ("otel.endpoint=http://$(HOST_IP):4317",): {53, 443, 4317},
         ("sandbox.enabled=true",): {53},
     }
     for values, wanted in cases.items():

@@ -3,12 +3,16 @@
 import functools
 import json
 import re
+import shlex
+import textwrap
 
 import jsonschema
 import yaml
 
-from chart import HERE, SCRATCH, Refused, attempt, complaints, in_parallel, merged, run
-from objects import of
+import values_table
+from chart import APIS, HERE, ROOT, SCRATCH, Refused, attempt, complaints, in_parallel
+from chart import merged, parse, read_yaml, run, run_helm
+from objects import RULES, of
 from program import BINARY, Program
 
 # What a parent chart sets, and no default is needed for.
@@ -23,6 +27,7 @@ def schema_is_a_schema(chart):
 def schema_and_values(chart):
     """The schema and values.yaml have the same keys, each is described, and no other is admitted."""
     root = json.loads((chart.path / "values.schema.json").read_text())
+    documented = {path[:-1] or ("",) for path in values_table.read((chart.path / "values.yaml").read_text())[0]}
 
     def compare(schema, value, path):
         while "$ref" in schema:
@@ -41,8 +46,10 @@ def schema_and_values(chart):
         known, present = set(schema["properties"]), set(value or {})
         here = f"{path}." if path else ""
         yield from (f"{here}{key}: in values.yaml, not in the schema" for key in sorted(present - known))
-        for key in sorted(known - present - (set() if path else PARENTS)):
-            yield f"{here}{key}: in the schema, not in values.yaml"
+        # What is shown whole in values.yaml is Kubernetes' own, and may have more keys than are set there.
+        if tuple(path.split(".")) in documented:
+            missing = known - present - (set() if path else PARENTS)
+            yield from (f"{here}{key}: in the schema, not in values.yaml" for key in sorted(missing))
         for key in sorted(known & present):
             yield from compare(schema["properties"][key], value[key], here + key)
 
@@ -77,7 +84,50 @@ def nulls(chart):
 
 def readme_table(chart):
     """README.md tells every value, as values.yaml does."""
-    yield from complaints("python", HERE / "values_table.py", "--check")
+    yield from complaints("python", HERE / "values_table.py", "--check", chart.path)
+
+
+def overrides_only(chart):
+    """values-production.yaml says nothing that values.yaml says as well."""
+
+    def repeated(other, base, path):
+        if isinstance(other, dict) and isinstance(base, dict):
+            for key in other.keys() & base.keys():
+                yield from repeated(other[key], base[key], f"{path}.{key}" if path else key)
+        elif other == base:
+            yield f"{path} is {base!r} by default"
+
+    yield from repeated(read_yaml(chart.path / "values-production.yaml"), chart.defaults, "")
+
+
+def readme_examples(chart):
+    """What the READMEs show, as values or as a Helm command, leads to objects that fit the rules."""
+    readme = (chart.path / "README.md").read_text()
+    examples = []
+    for number, block in enumerate(re.findall(r"^( *)```yaml\n(.*?)^\1```$", readme, re.M | re.S)):
+        text = textwrap.dedent(block[1])
+        file = SCRATCH / f"readme/{number}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        examples.append((text.splitlines()[0], ["mc", chart.path, "--values", file]))
+    texts = readme + (ROOT / "README.md").read_text()
+    for command in re.findall(r"^ *helm (?:install|upgrade --install) (.*)", texts, re.M):
+        # Without the reader's own file, and without the wait for a cluster.
+        words = shlex.split(command.replace(" -f mine.yaml", "").replace(" --wait", ""))
+        examples.append((command, [re.sub("^helm/meeting-control", str(chart.path), word) for word in words]))
+    apis = [argument for api in APIS for argument in ("--api-versions", api)]
+
+    def render(example):
+        return attempt(run_helm, chart.helms[-1], "template", *example[1], *apis)
+
+    for (name, _), said in in_parallel(render, examples):
+        if isinstance(said, Refused):
+            yield f"{name}: {said}"
+            continue
+        objects = parse(said)
+        yield from (f"{name}: {message}" for rule in RULES for message in rule(objects))
+    if len(examples) < 15:
+        yield f"the READMEs have {len(examples)} examples"
 
 
 @functools.cache
@@ -228,6 +278,8 @@ CHECKS = [
     schema_and_values,
     nulls,
     readme_table,
+    overrides_only,
+    readme_examples,
     flags_are_values,
     settings_reach_the_program,
     edges,

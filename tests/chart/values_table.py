@@ -13,7 +13,6 @@ from pathlib import Path
 
 import yaml
 
-CHART = Path(__file__).resolve().parents[2] / "helm/meeting-control"
 BEGIN, END = "<!-- values -->", "<!-- end of values -->"
 
 
@@ -91,11 +90,13 @@ def describe(schema, comments, values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    ours = Path(__file__).resolve().parents[2] / "helm/meeting-control"
+    parser.add_argument("chart", nargs="?", type=Path, default=ours, help="directory of the chart; this project's without it")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file would change")
-    check = parser.parse_args().check
+    options = parser.parse_args()
 
-    text = (CHART / "values.yaml").read_text()
-    readme, schema = CHART / "README.md", CHART / "values.schema.json"
+    text = (options.chart / "values.yaml").read_text()
+    readme, schema = options.chart / "README.md", options.chart / "values.schema.json"
     before, after = readme.read_text().split(BEGIN)[0], readme.read_text().split(END)[1]
     described = describe(json.loads(schema.read_text()), read(text)[0], yaml.safe_load(text))
     wanted = {
@@ -103,7 +104,7 @@ def main():
         schema: json.dumps(described, indent=2, ensure_ascii=False) + "\n",
     }
     stale = [file for file, content in wanted.items() if file.read_text() != content]
-    if not check:
+    if not options.check:
         for file in stale:
             file.write_text(wanted[file])
     elif stale:

@@ -42,8 +42,9 @@ No recording rules: the counters have some twenty series per replica, so they wo
     count by (namespace, job) (
       sum by (namespace, job, pod) (rate(grpc_server_started_total{%[2]s}[5m])) > 0
     )` $own $calls -}}
+{{- $wanted := int .threshold.MeetingControlReplicasMissing -}}
 {{- /* With no pods wanted, none are missing. */}}
-{{- if gt (int .threshold.MeetingControlReplicasMissing) 0 }}
+{{- if gt $wanted 0 }}
 
 - alert: MeetingControlDown
   expr: label_replace(absent(up{ {{- $own }}} == 1), "namespace", "{{ $namespace }}", "", "")
@@ -55,10 +56,13 @@ No recording rules: the counters have some twenty series per replica, so they wo
     `helm -n {{ $namespace }} rollback {{ .root.Release.Name }}`. Pods that wait for a place or an image say so in
     `{{ $kubectl }} describe pod POD`. If all pods are ready, calls are served: see whether Prometheus has the targets, and
     whether a NetworkPolicy keeps it from the admin port.
+{{- end }}
+{{- /* A count of nothing is nothing, so less than one pod is for the alert above. */}}
+{{- if gt $wanted 1 }}
 
 - alert: MeetingControlReplicasMissing
-  expr: count by (namespace, job) (up{ {{- $own }}} == 1) < {{ .threshold.MeetingControlReplicasMissing }}
-  summary: Only {{ "{{ $value }}" }} of {{ .threshold.MeetingControlReplicasMissing }} replicas of {{ $here }} answer Prometheus
+  expr: count by (namespace, job) (up{ {{- $own }}} == 1) < {{ $wanted }}
+  summary: Only {{ "{{ $value }}" }} of {{ $wanted }} replicas of {{ $here }} answer Prometheus
   description: >-
     Callers notice nothing yet, but there is less room for load and for the loss of a node. Look at
     `{{ $kubectl }} get pods -o wide -l {{ $pods }}`, then at
@@ -211,36 +215,42 @@ No recording rules: the counters have some twenty series per replica, so they wo
 - alert: MeetingControlConnectionsHigh
   expr: |-
     max by (namespace, pod) (
-      process_open_fds{ {{- $own }}} > {{ .threshold.MeetingControlConnectionsHigh }}
+      meeting_control_connections{ {{- $own }}} > {{ .threshold.MeetingControlConnectionsHigh }}
       or
       process_open_fds{ {{- $own }}} > 0.8 * process_max_fds{ {{- $own }}}
     )
-  summary: Pod {{ "{{ $labels.pod }}" }} has {{ "{{ $value }}" }} open files and sockets
+  summary: Pod {{ "{{ $labels.pod }}" }} has {{ "{{ $value }}" }} connections or open files, and few more to give
   description: >-
     Callers notice nothing yet; a replica closes new connections beyond 3,500, and accepts none beyond its limit of open
     files (`process_max_fds`), which callers see as UNAVAILABLE. Find out who connects: a client that opens a connection for
     each call must keep one instead. If there are simply many clients, {{ $grow }};
     connections move over within `config.maxConnectionAge`. If `process_max_fds` is below 4,000, have the container
     runtime of the node allow more open files.
-{{- if and $values.tls.enabled $values.tls.certManager.enabled }}
+{{- if $values.tls.enabled }}
 
-{{- $name := $fullname }}
-{{- $certificate := printf "name=%q,exported_namespace=%q" $name $namespace }}
-{{- /* Prometheus renames cert-manager's label `namespace`, unless told to honour it. */}}
-{{- $honoured := printf "name=%q,namespace=%q,exported_namespace=\"\"" $name $namespace }}
+{{- $tls := $values.tls }}
+{{- $seconds := mulf 86400 (.threshold.MeetingControlCertificateExpiring | default 0) | int64 }}
+{{- $issued := and $tls.certManager.enabled (not $values.config.tlsCert) }}
+{{- if $issued }}
+{{- /* A certificate of hours always ends soon: what counts is that it should have been renewed long ago. */}}
+{{- $seconds = min $seconds (div (include "meeting-control.milliseconds" $tls.certManager.renewBefore | int64) 2000) }}
+{{- end }}
 
 - alert: MeetingControlCertificateExpiring
-  # Without a renewal to come: one that lives for hours always ends soon, and is fine.
-  expr: |-
-    min by (name) (certmanager_certificate_expiration_timestamp_seconds{ {{- $certificate }}} or certmanager_certificate_expiration_timestamp_seconds{ {{- $honoured }}}) - time() < 86400 * {{ .threshold.MeetingControlCertificateExpiring }}
-    unless
-    min by (name) (certmanager_certificate_renewal_timestamp_seconds{ {{- $certificate }}} or certmanager_certificate_renewal_timestamp_seconds{ {{- $honoured }}}) > time()
-  summary: The certificate of {{ $here }} ends in {{ "{{ $value | humanizeDuration }}" }}, and its renewal is overdue
+  expr: min by (namespace, job) (meeting_control_tls_certificate_not_after_timestamp_seconds{ {{- $own }}}) - time() < {{ $seconds }}
+  summary: The certificate of {{ $here }} ends in {{ "{{ $value | humanizeDuration }}" }}
   description: >-
-    Callers notice nothing yet; after the end, every TLS connection fails. A time far below zero means that it was never
-    issued. cert-manager says what keeps it from renewing in `{{ $kubectl }} describe certificate {{ $name }}`, in the
+    Callers notice nothing yet; after the end, every TLS connection fails.
+    {{- if $issued }}
+    cert-manager says what keeps it from renewing in `{{ $kubectl }} describe certificate {{ $fullname }}`, in the
     `certificaterequest`, `order` and `challenge` that this names, and in its own log: an issuer that is gone, a refused
-    challenge, a rate limit. Once that is mended,
-    `cmctl -n {{ $namespace }} renew {{ $name }}` starts anew. The façade reads the new certificate by itself, without a restart.
+    challenge, a rate limit. Once that is mended, `cmctl -n {{ $namespace }} renew {{ $fullname }}` starts anew.
+    {{- else if $values.config.tlsCert }}
+    Have what writes `{{ $values.config.tlsCert }}` in the pods renew it.
+    {{- else }}
+    Put a new certificate and its key into the Secret `{{ $tls.secretName }}`, or find out why what does so has not.
+    {{- end }}
+    The façade takes a new certificate by itself, without a restart. If it has not, `{{ $logs }}` has the line
+    "the new TLS files cannot be used" with the cause.
 {{- end }}
 {{- end }}

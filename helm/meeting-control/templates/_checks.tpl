@@ -121,6 +121,14 @@ What one value alone can tell is in values.schema.json.
 {{- if and (hasPrefix "http:" $config.upstream) (not $config.allowPlaintextUpstream) (not .Values.sandbox.enabled) (not (include "meeting-control.isLoopback" $config.upstream)) }}
 - {{ printf "config.upstream is %s, which would send the control token in clear; use https:// or set config.allowPlaintextUpstream." $config.upstream | quote }}
 {{- end }}
+{{- range $name, $value := .Values.otel.env }}
+{{- if hasSuffix "_ENDPOINT" $name }}
+- {{ printf "otel.env has %s, and the NetworkPolicy goes by otel.endpoint; set that." $name | quote }}
+{{- end }}
+{{- if eq $name "OTEL_SERVICE_NAME" }}
+- otel.env has OTEL_SERVICE_NAME; set otel.serviceName.
+{{- end }}
+{{- end }}
 {{- range $key := list "httpsProxy" "httpProxy" }}
 {{- if contains "@" (get $.Values.proxy $key) }}
 - {{ printf "proxy.%s holds a password, which a ConfigMap would show; set %s through extraEnv, from a Secret." $key (snakecase $key | upper) | quote }}
@@ -134,8 +142,8 @@ What one value alone can tell is in values.schema.json.
 {{- if has . $seen }}
 - {{ printf "extraEnv has %s twice." . | quote }}
 {{- end }}
-{{- if has . (list "MEETING_CONTROL_LISTEN" "MEETING_CONTROL_ADMIN_LISTEN" "MEETING_CONTROL_DRAIN_DELAY" "MEETING_CONTROL_DRAIN_TIMEOUT" "MEETING_CONTROL_MAX_IN_FLIGHT") }}
-- {{ printf "extraEnv has %s, from which ports, the grace period or alerts follow; set config.%s." . (trimPrefix "MEETING_CONTROL_" . | lower | camelcase | untitle) | quote }}
+{{- if and (hasPrefix "MEETING_CONTROL_" .) (has (trimPrefix "MEETING_CONTROL_" .) (list "LISTEN" "ADMIN_LISTEN" "UPSTREAM" "TLS_CERT" "TLS_KEY" "TLS_CLIENT_CA" "DRAIN_DELAY" "DRAIN_TIMEOUT" "MAX_IN_FLIGHT")) }}
+- {{ printf "extraEnv has %s, from which other parts of the chart follow; set config.%s." . (trimPrefix "MEETING_CONTROL_" . | lower | camelcase | untitle) | quote }}
 {{- end }}
 {{- $seen = append $seen . }}
 {{- end -}}
@@ -160,6 +168,26 @@ What one value alone can tell is in values.schema.json.
 - {{ printf "initContainers and extraContainers have %s, a name that is taken." .name | quote }}
 {{- end }}
 {{- $seen = append $seen .name }}
+{{- end -}}
+{{- $seen = list -}}
+{{- range include "meeting-control.topologySpreadConstraints" . | fromYamlArray }}
+{{- $key := printf "%s with %s" .topologyKey .whenUnsatisfiable }}
+{{- if has $key $seen }}
+- {{ printf "topologySpreadConstraints has %s twice." $key | quote }}
+{{- end }}
+{{- $seen = append $seen $key }}
+{{- end -}}
+{{- $seen = list -}}
+{{- range .Values.hostAliases }}
+{{- if has .ip $seen }}
+- {{ printf "hostAliases has %s twice; give its names together." .ip | quote }}
+{{- end }}
+{{- $seen = append $seen .ip }}
+{{- end -}}
+{{- with .Values.image }}
+{{- if and (contains ":" .repository) (or .registry ($.Values.global).imageRegistry) }}
+- {{ printf "image.repository is %s, which names a registry, beside image.registry or global.imageRegistry." .repository | quote }}
+{{- end }}
 {{- end -}}
 {{- with .Values.strategy }}
 {{- $rolling := .rollingUpdate | default dict }}
@@ -202,6 +230,13 @@ What one value alone can tell is in values.schema.json.
 - {{ printf "config.%s is %s, which nobody outside the pod can reach." $key (get $config $key) | quote }}
 {{- end }}
 {{- end }}
+{{- $service := .Values.service }}
+{{- if and (or (has "IPv6" ($service.ipFamilies | default list)) (eq $service.ipFamilyPolicy "RequireDualStack")) (not (hasPrefix "[" $config.listen)) }}
+- {{ printf "config.listen is %s, where no call over IPv6 arrives, which service.ipFamilies or service.ipFamilyPolicy asks for; [::] takes both families." $config.listen | quote }}
+{{- end }}
+{{- if and (eq (first ($service.ipFamilies | default (list ""))) "IPv6") (not (hasPrefix "[" $config.adminListen)) }}
+- {{ printf "config.adminListen is %s, where probes and Prometheus do not arrive, as service.ipFamilies begins with IPv6; [::] takes both families." $config.adminListen | quote }}
+{{- end }}
 {{- if eq (include "meeting-control.port" $config.listen) (include "meeting-control.port" $config.adminListen) }}
 - {{ printf "config.listen and config.adminListen have the same port, %s." (include "meeting-control.port" $config.listen) | quote }}
 {{- end }}
@@ -219,13 +254,12 @@ What one value alone can tell is in values.schema.json.
 
 {{- define "meeting-control.checks.monitoring" -}}
 {{- $metrics := .Values.metrics -}}
-{{- if and $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled }}
-- metrics.serviceMonitor.enabled and metrics.podMonitor.enabled exclude each other, as each pod would be read twice.
-{{- end }}
-{{- if and $metrics.serviceMonitor.enabled (not .Values.headlessService.enabled) }}
+{{- $service := include "meeting-control.monitorRendered" (dict "root" . "monitor" $metrics.serviceMonitor "name" "serviceMonitor" "kind" "ServiceMonitor") -}}
+{{- $rule := include "meeting-control.monitorRendered" (dict "root" . "monitor" $metrics.prometheusRule "name" "prometheusRule" "kind" "PrometheusRule") -}}
+{{- if and $service (not .Values.headlessService.enabled) }}
 - metrics.serviceMonitor.enabled needs headlessService.enabled; metrics.podMonitor does without.
 {{- end }}
-{{- if and $metrics.prometheusRule.enabled (not (or $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled $metrics.prometheusRule.selector)) }}
+{{- if and $rule (not (or $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled $metrics.prometheusRule.selector)) }}
 - metrics.prometheusRule.enabled needs a monitor, or metrics.prometheusRule.selector for pods that are read in another way.
 {{- end -}}
 {{- end }}

@@ -1,7 +1,16 @@
-{{/* "true" where a monitor is to be rendered: dict with `root`, `monitor` (its values), `name` (its key) and `kind`. */}}
+{{/*
+"true" where a monitor is wanted: dict with `root`, `monitor` (its values) and `name` (its key). A PodMonitor takes the
+place of the ServiceMonitor, or each pod would be read twice.
+*/}}
+{{- define "meeting-control.monitorWanted" -}}
+{{- $replaced := and (eq .name "serviceMonitor") .root.Values.metrics.podMonitor.enabled -}}
+{{- if and .monitor.enabled (not $replaced) }}true{{ end -}}
+{{- end }}
+
+{{/* "true" where a monitor is to be rendered: as above, and with `kind`. */}}
 {{- define "meeting-control.monitorRendered" -}}
 {{- $known := .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) -}}
-{{- if .monitor.enabled -}}
+{{- if include "meeting-control.monitorWanted" . -}}
 {{- if or $known (eq .monitor.renderMode "alwaysRender") -}}
 true
 {{- else if eq .monitor.renderMode "failIfMissing" -}}

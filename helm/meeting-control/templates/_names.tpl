@@ -2,14 +2,19 @@
 The full name of the release: of all objects, or the beginning of their names. It is a DNS label, though a release's name may have dots.
 */}}
 {{- define "meeting-control.fullname" -}}
-{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $name := include "meeting-control.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- include "meeting-control.label" (.Values.fullnameOverride | default $full) -}}
 {{- end }}
 
-{{/* A name cut to what a DNS label may have. */}}
+{{/* The chart's name, or what a parent chart calls it by an alias. */}}
+{{- define "meeting-control.name" -}}
+{{- include "meeting-control.label" (.Values.nameOverride | default .Chart.Name) -}}
+{{- end }}
+
+{{/* A name as a DNS label: an alias may have capitals and underscores. */}}
 {{- define "meeting-control.label" -}}
-{{- regexReplaceAll "-+$" (. | replace "." "-" | trunc 63) "" -}}
+{{- regexReplaceAll "^-+|-+$" (. | lower | replace "." "-" | replace "_" "-" | trunc 63) "" -}}
 {{- end }}
 
 {{/*
@@ -36,13 +41,13 @@ digest keeps releases apart whose names begin alike.
 
 {{/* Only what never changes: a selector is immutable. */}}
 {{- define "meeting-control.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "meeting-control.label" (.Values.nameOverride | default .Chart.Name) | toYaml }}
+app.kubernetes.io/name: {{ include "meeting-control.name" . | toYaml }}
 app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end }}
 
 {{/* Labels of test pods. Their name differs, or the Services would send calls to them. */}}
 {{- define "meeting-control.testLabels" -}}
-app.kubernetes.io/name: {{ include "meeting-control.label" (printf "%s-test" (.Values.nameOverride | default .Chart.Name | trunc 58)) | toYaml }}
+app.kubernetes.io/name: {{ include "meeting-control.label" (printf "%s-test" (include "meeting-control.name" . | trunc 58)) | toYaml }}
 app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end }}
 
@@ -57,7 +62,7 @@ app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- $own := merge (dict
       "app.kubernetes.io/version" ($root.Chart.AppVersion | replace "+" "_" | trunc 63)
       "app.kubernetes.io/managed-by" $root.Release.Service
-      "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63)
+      "helm.sh/chart" (printf "%s-%s" (include "meeting-control.label" $root.Chart.Name) $root.Chart.Version | replace "+" "_" | trunc 63)
     ) .own -}}
 {{- $user := include "meeting-control.strings" (list $root $root.Values.commonLabels .more) | fromYaml -}}
 {{- merge $own $user | toYaml -}}

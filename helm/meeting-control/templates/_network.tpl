@@ -30,6 +30,42 @@
 {{- end -}}
 {{- end }}
 
+{{/* Where pods may call: a list of rules, or nothing. */}}
+{{- define "meeting-control.egress" -}}
+{{- $egress := .Values.networkPolicy.egress -}}
+{{- with include "meeting-control.dnsPorts" . }}
+- ports:
+    {{- . | trim | nindent 4 }}
+  {{- with $egress.dnsTo }}
+  to:
+    {{- include "meeting-control.tpl" (list $ .) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- with include "meeting-control.upstreamPorts" . | fromYamlArray }}
+- ports:
+    {{- range . }}
+    - port: {{ . }}
+      protocol: TCP
+    {{- end }}
+  {{- with $egress.upstreamTo }}
+  to:
+    {{- include "meeting-control.tpl" (list $ .) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- with .Values.otel.endpoint }}
+- ports:
+    - port: {{ include "meeting-control.urlPort" . }}
+      protocol: TCP
+  {{- with $egress.otelTo }}
+  to:
+    {{- include "meeting-control.tpl" (list $ .) | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- with $egress.extra }}
+{{ include "meeting-control.tpl" (list $ .) }}
+{{- end }}
+{{- end }}
+
 {{/* The fewest pods that there may be by intention. */}}
 {{- define "meeting-control.fewestPods" -}}
 {{- ternary .Values.autoscaling.minReplicas .Values.replicaCount .Values.autoscaling.enabled -}}

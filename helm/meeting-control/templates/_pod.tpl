@@ -2,7 +2,7 @@
 {{- define "meeting-control.volumes" -}}
 {{- $volumes := list -}}
 {{- with include "meeting-control.tlsSecret" . -}}
-{{- $volumes = append $volumes (dict "name" "tls" "secret" (dict "secretName" . "defaultMode" 288)) -}}
+{{- $volumes = append $volumes (dict "name" "tls" "secret" (dict "secretName" . "defaultMode" (include "meeting-control.keyMode" $ | int))) -}}
 {{- end -}}
 {{- if include "meeting-control.clientCaMounted" . -}}
 {{- $volumes = append $volumes (include "meeting-control.caVolume" (dict "name" "client-ca" "from" .Values.tls.clientCa) | fromYaml) -}}
@@ -14,6 +14,12 @@
 {{- $volumes = append $volumes . -}}
 {{- end -}}
 {{- if $volumes }}{{ include "meeting-control.tpl" (list . $volumes) }}{{ end -}}
+{{- end }}
+
+{{/* The mode of files with a private key: 0440, for the group of volumes, and 0444 where there is no such group. */}}
+{{- define "meeting-control.keyMode" -}}
+{{- $group := (.Values.podSecurityContext).fsGroup -}}
+{{- ternary 292 288 (and (kindIs "invalid" $group) (not (include "meeting-control.openshift" .))) -}}
 {{- end }}
 
 {{/* A volume with the one key of a Secret or ConfigMap that holds roots; the Secret may hold a private key as well. */}}
@@ -68,8 +74,32 @@ configMap:
 httpGet:
   path: {{ .path }}
   port: admin
-{{ omit .probe "enabled" | toYaml }}
+{{ include "meeting-control.present" (omit .probe "enabled") }}
 {{- end -}}
+{{- end }}
+
+{{/* A map without the keys that hold nothing. */}}
+{{- define "meeting-control.present" -}}
+{{- $present := dict -}}
+{{- range $key, $value := . -}}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $present $key $value }}{{ end -}}
+{{- end -}}
+{{- toYaml $present -}}
+{{- end }}
+
+{{/* How pods resolve names, or nothing. */}}
+{{- define "meeting-control.nameService" -}}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* Spread over zones and hosts. Only pods of one revision are counted, so that a rollout does not stand in its own way. */}}

@@ -39,10 +39,10 @@
 {{/* The proxy that calls to the upstream take, or nothing. */}}
 {{- define "meeting-control.upstreamProxy" -}}
 {{- $url := urlParse .Values.config.upstream -}}
-{{- $host := regexReplaceAll ":[0-9]+$" $url.host "" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $url.host "" | trimAll "[]" -}}
 {{- $proxy := ternary .Values.proxy.httpProxy .Values.proxy.httpsProxy (eq $url.scheme "http") -}}
 {{- range splitList "," .Values.proxy.noProxy -}}
-{{- $name := trim . | trimPrefix "." -}}
+{{- $name := trim . | trimPrefix "." | trimAll "[]" -}}
 {{- if and $name (or (eq $name "*" $host) (hasSuffix (printf ".%s" $name) $host)) -}}
 {{- $proxy = "" -}}
 {{- end -}}
@@ -60,17 +60,25 @@
 {{- $sum -}}
 {{- end }}
 
+{{/* A quantity such as 512Mi, in bytes; nothing where it is written in another way. */}}
+{{- define "meeting-control.bytes" -}}
+{{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 -}}
+{{- if regexMatch "^[0-9]+(k|M|G|Ki|Mi|Gi)?$" . -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[kMGi]*$" .)) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Seconds that a pod takes to stop, at most: the preStop sleep, the drain delay and the drain timeout. */}}
 {{- define "meeting-control.stopSeconds" -}}
 {{- $delay := include "meeting-control.milliseconds" .Values.config.drainDelay | int64 -}}
 {{- $timeout := include "meeting-control.milliseconds" .Values.config.drainTimeout | int64 -}}
-{{- $sleep := dig "preStop" "sleep" "seconds" 0 (.Values.lifecycle | default dict) | int64 -}}
+{{- $sleep := (((.Values.lifecycle).preStop).sleep).seconds | int64 -}}
 {{- add $sleep (div (add $delay $timeout 999) 1000) -}}
 {{- end }}
 
 {{/* The grace period. Five seconds more than the drain, in which the last spans are exported. */}}
 {{- define "meeting-control.gracePeriod" -}}
-{{- .Values.terminationGracePeriodSeconds | default (add 5 (include "meeting-control.stopSeconds" .)) -}}
+{{- .Values.terminationGracePeriodSeconds | default (add 5 (include "meeting-control.stopSeconds" .)) | int64 -}}
 {{- end }}
 
 {{/*
@@ -127,7 +135,8 @@ values. An empty one is left out, so that the program's own default holds, and s
 
 {{- $variables = merge (deepCopy (.Values.otel.env | default dict)) $variables -}}
 {{- with .Values.otel.endpoint -}}
-{{- $_ := set $variables "OTEL_EXPORTER_OTLP_ENDPOINT" . -}}
+{{- /* With an address that only the pod knows, it is in the container's own list. */}}
+{{- $_ := set $variables "OTEL_EXPORTER_OTLP_ENDPOINT" (ternary "" . (contains "$(" .)) -}}
 {{- $_ := set $variables "OTEL_SERVICE_NAME" ($.Values.otel.serviceName | default "meeting-control") -}}
 {{- end -}}
 
@@ -142,12 +151,12 @@ values. An empty one is left out, so that the program's own default holds, and s
 
 {{/* Names of variables that the user sets. None may occur twice: the API server would refuse it. */}}
 {{- define "meeting-control.extraEnvNames" -}}
-{{- range .Values.extraEnv }}
-- {{ .name }}
+{{- range include "meeting-control.tpl" (list . (.Values.extraEnv | default list)) | fromYamlArray }}
+- {{ .name | quote }}
 {{- end }}
 {{- end }}
 
-{{/* The container's `env`: what only the pod knows, then the user's variables. A list, or nothing. */}}
+{{/* The container's `env`: what only the pod knows, and the user's variables. A list, or nothing. */}}
 {{- define "meeting-control.env" -}}
 {{- $users := include "meeting-control.extraEnvNames" . | fromYamlArray -}}
 {{- $env := list -}}
@@ -158,7 +167,15 @@ values. An empty one is left out, so that the program's own default holds, and s
 {{- $attributes := printf "k8s.namespace.name=%s,k8s.pod.name=$(K8S_POD_NAME)" .Release.Namespace -}}
 {{- $env = append $env (dict "name" "OTEL_RESOURCE_ATTRIBUTES" "value" $attributes) -}}
 {{- end -}}
-{{- with concat $env (.Values.extraEnv | default list) -}}
+{{- $env = concat $env (.Values.extraEnv | default list) -}}
+{{- if and (contains "$(HOST_IP)" .Values.otel.endpoint) (not (has "OTEL_EXPORTER_OTLP_ENDPOINT" $users)) -}}
+{{- /* Only a variable further up is put in. */}}
+{{- if not (has "HOST_IP" $users) -}}
+{{- $env = append $env (dict "name" "HOST_IP" "valueFrom" (dict "fieldRef" (dict "fieldPath" "status.hostIP"))) -}}
+{{- end -}}
+{{- $env = append $env (dict "name" "OTEL_EXPORTER_OTLP_ENDPOINT" "value" .Values.otel.endpoint) -}}
+{{- end -}}
+{{- with $env -}}
 {{- include "meeting-control.tpl" (list $ .) -}}
 {{- end -}}
 {{- end }}

@@ -29,7 +29,7 @@
 {{- $files = concat $files (list "--ca" (printf "/etc/meeting-control/ca/%s" $root.key)) -}}
 {{- end -}}
 {{- if and $tls $tests.clientCertSecret -}}
-{{- $volumes = append $volumes (dict "name" "client" "secret" (dict "secretName" $tests.clientCertSecret "defaultMode" 288)) -}}
+{{- $volumes = append $volumes (dict "name" "client" "secret" (dict "secretName" $tests.clientCertSecret "defaultMode" (include "meeting-control.keyMode" .root | int))) -}}
 {{- $mounts = append $mounts (dict "name" "client" "mountPath" "/etc/meeting-control/client" "readOnly" true) -}}
 {{- $files = concat $files (list "--cert" "/etc/meeting-control/client/tls.crt" "--key" "/etc/meeting-control/client/tls.key") -}}
 {{- end -}}
@@ -43,7 +43,7 @@ metadata:
   {{- include "meeting-control.annotations" (list .root $tests.podAnnotations $hook) | nindent 2 }}
 spec:
   restartPolicy: Never
-  activeDeadlineSeconds: {{ $tests.activeDeadlineSeconds }}
+  activeDeadlineSeconds: {{ $tests.activeDeadlineSeconds | int64 }}
   serviceAccountName: {{ include "meeting-control.serviceAccountName" .root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
@@ -88,5 +88,8 @@ spec:
   {{- with $values.tolerations }}
   tolerations:
     {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with include "meeting-control.nameService" .root }}
+  {{- . | nindent 2 }}
   {{- end }}
 {{- end }}

@@ -25,6 +25,9 @@
 {{- if and (ne $service.type "ClusterIP") .Values.networkPolicy.enabled (eq (toJson .Values.networkPolicy.ingress.grpcFrom) "[{\"namespaceSelector\":{}}]") }}
 - The NetworkPolicy lets in callers from within the cluster alone, and the Service is a {{ $service.type }}. Set networkPolicy.ingress.grpcFrom.
 {{- end }}
+{{- if and (eq $service.ipFamilyPolicy "PreferDualStack") (not (has "IPv6" ($service.ipFamilies | default list))) (not (hasPrefix "[" .Values.config.listen)) }}
+- In a cluster with both address families, calls over IPv6 do not arrive at {{ .Values.config.listen }}. Set config.listen to [::], which takes both.
+{{- end }}
 {{- if and (lt $pods 2) (not .Values.sandbox.enabled) }}
 - With {{ ternary "one pod" "no pod" (eq $pods 1) }}, calls fail whenever its node goes. Set {{ ternary "autoscaling.minReplicas" "replicaCount" .Values.autoscaling.enabled }} to 2 or more.
 {{- end }}
@@ -40,17 +43,38 @@
 {{- if not (or (dig "requests" "memory" "" (.Values.resources | default dict)) (dig "limits" "memory" "" (.Values.resources | default dict))) }}
 - Pods ask for no memory, so they are the first to go when a node runs short. Set resources.
 {{- end }}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString }}
+{{- $needed := add 150000000 (mul 50000 (int64 .Values.config.maxInFlight)) }}
+{{- with include "meeting-control.bytes" $limit }}
+{{- if gt $needed (int64 .) }}
+- With config.maxInFlight calls under way, a pod may need {{ div $needed 1000000 }} MB, and resources.limits.memory is {{ $limit }}. Raise it, or lower config.maxInFlight.
+{{- end }}
+{{- end }}
+{{- $context := mergeOverwrite (include "meeting-control.podSecurityContext" . | fromYaml) (deepCopy (.Values.securityContext | default dict)) }}
+{{- if eq (toString $context.runAsUser) "0" }}
+- Pods run as root, for which the façade has no use. Set podSecurityContext.runAsUser and securityContext.runAsUser to another user.
+{{- end }}
+{{- if not (or .Values.readinessProbe.enabled .Values.customReadinessProbe) }}
+- Without a readiness probe, calls go to pods that are starting or ending. Set readinessProbe.enabled.
+{{- end }}
+{{- if .Values.serviceAccount.automount }}
+- Pods have a token for the Kubernetes API, for which the façade has no use. Set serviceAccount.automount to false.
+{{- end }}
 {{- if and .Values.grpcRoute.enabled $tls.enabled }}
 - The pods speak TLS, and gateways speak plaintext to them until a BackendTLSPolicy says otherwise; the README has one.
 {{- end }}
 {{- if and .Values.tests.enabled (not (include "meeting-control.testsRendered" .)) }}
 - There are no test pods, as mTLS asks them for a certificate. Set tests.clientCertSecret.
 {{- end }}
+{{- $missing := list }}
 {{- range $name, $kind := dict "serviceMonitor" "ServiceMonitor" "podMonitor" "PodMonitor" "prometheusRule" "PrometheusRule" }}
 {{- $monitor := get $.Values.metrics $name }}
-{{- if and $monitor.enabled (eq $monitor.renderMode "skipIfMissing") (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
-- The {{ $kind }} was left out, as the cluster has no such API. See metrics.{{ $name }}.renderMode.
+{{- if and (include "meeting-control.monitorWanted" (dict "root" $ "monitor" $monitor "name" $name)) (eq $monitor.renderMode "skipIfMissing") (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
+{{- $missing = append $missing $kind }}
 {{- end }}
+{{- end }}
+{{- with $missing }}
+- There is no {{ join " and no " . }}, as the cluster has no such API. See "Monitoring" in the README.
 {{- end }}
 {{- if and $service.trafficDistribution (ne (include "meeting-control.trafficDistribution" .) $service.trafficDistribution) }}
 - Kubernetes {{ .Capabilities.KubeVersion.Version }} does not know service.trafficDistribution {{ $service.trafficDistribution }}, so it was {{ include "meeting-control.trafficDistribution" . | default "left out" }}.

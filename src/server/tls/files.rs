@@ -29,7 +29,7 @@ pub(super) struct Files {
 pub(super) struct Loaded {
     /// How to shake hands.
     pub(super) config: Arc<ServerConfig>,
-    /// When the first certificate of the chain ends, in seconds since 1970; `None` when none says so.
+    /// When the chain ends, its earliest certificate, in seconds since 1970; `None` when none says so.
     pub(super) not_after: Option<i64>,
 }
 

@@ -253,13 +253,12 @@ What one value alone can tell is in values.schema.json.
 {{- end }}
 
 {{- define "meeting-control.checks.monitoring" -}}
-{{- $metrics := .Values.metrics -}}
-{{- $service := include "meeting-control.monitorRendered" (dict "root" . "monitor" $metrics.serviceMonitor "name" "serviceMonitor" "kind" "ServiceMonitor") -}}
-{{- $rule := include "meeting-control.monitorRendered" (dict "root" . "monitor" $metrics.prometheusRule "name" "prometheusRule" "kind" "PrometheusRule") -}}
-{{- if and $service (not .Values.headlessService.enabled) }}
-- metrics.serviceMonitor.enabled needs headlessService.enabled; metrics.podMonitor does without.
+{{- range $name, $kind := dict "serviceMonitor" "ServiceMonitor" "prometheusRule" "PrometheusRule" }}
+{{- $monitor := dict "root" $ "monitor" (get $.Values.metrics $name) "name" $name "kind" $kind }}
+{{- if include "meeting-control.monitorRendered" $monitor }}
+{{- with include "meeting-control.monitorLacks" $monitor }}
+- {{ printf "metrics.%s.enabled needs %s." $name . | quote }}
 {{- end }}
-{{- if and $rule (not (or $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled $metrics.prometheusRule.selector)) }}
-- metrics.prometheusRule.enabled needs a monitor, or metrics.prometheusRule.selector for pods that are read in another way.
+{{- end }}
 {{- end -}}
 {{- end }}

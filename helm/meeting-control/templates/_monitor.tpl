@@ -7,10 +7,24 @@ place of the ServiceMonitor, or each pod would be read twice.
 {{- if and .monitor.enabled (not $replaced) }}true{{ end -}}
 {{- end }}
 
-{{/* "true" where a monitor is to be rendered: as above, and with `kind`. */}}
+{{/* What a monitor needs and has not got, in words: a dict as above. */}}
+{{- define "meeting-control.monitorLacks" -}}
+{{- $values := .root.Values -}}
+{{- $read := or (and $values.metrics.serviceMonitor.enabled $values.headlessService.enabled) $values.metrics.podMonitor.enabled -}}
+{{- if and (eq .name "serviceMonitor") (not $values.headlessService.enabled) -}}
+headlessService.enabled; metrics.podMonitor does without
+{{- else if and (eq .name "prometheusRule") (not (or $read .monitor.selector)) -}}
+a monitor, or metrics.prometheusRule.selector for pods that are read in another way
+{{- end -}}
+{{- end }}
+
+{{/*
+"true" where a monitor is to be rendered: as above, and with `kind`. With `skipIfMissing`, one that lacks what it needs is
+left out as well; the notes say so.
+*/}}
 {{- define "meeting-control.monitorRendered" -}}
 {{- $known := .root.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" .kind) -}}
-{{- if include "meeting-control.monitorWanted" . -}}
+{{- if and (include "meeting-control.monitorWanted" .) (not (and (eq .monitor.renderMode "skipIfMissing") (include "meeting-control.monitorLacks" .))) -}}
 {{- if or $known (eq .monitor.renderMode "alwaysRender") -}}
 true
 {{- else if eq .monitor.renderMode "failIfMissing" -}}

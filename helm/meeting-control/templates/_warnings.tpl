@@ -68,9 +68,16 @@
 {{- end }}
 {{- $missing := list }}
 {{- range $name, $kind := dict "serviceMonitor" "ServiceMonitor" "podMonitor" "PodMonitor" "prometheusRule" "PrometheusRule" }}
-{{- $monitor := get $.Values.metrics $name }}
-{{- if and (include "meeting-control.monitorWanted" (dict "root" $ "monitor" $monitor "name" $name)) (eq $monitor.renderMode "skipIfMissing") (not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind))) }}
+{{- $values := get $.Values.metrics $name }}
+{{- $monitor := dict "root" $ "monitor" $values "name" $name }}
+{{- if and (include "meeting-control.monitorWanted" $monitor) (eq $values.renderMode "skipIfMissing") }}
+{{- if not ($.Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" $kind)) }}
 {{- $missing = append $missing $kind }}
+{{- else }}
+{{- with include "meeting-control.monitorLacks" $monitor }}
+- There is no {{ $kind }}, as it needs {{ . }}.
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with $missing }}

@@ -45,8 +45,8 @@ pub const METHOD: &str = "UpdateStartedConfConfig";
 
 /// The largest request message; a real one is well under 200 bytes.
 const LARGEST_MESSAGE: usize = 16 * 1024;
-/// The most connections at once; more are closed as they come. Each may hold some 50 kB, so that all
-/// of them stay well under 200 MB.
+/// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
+/// that all of them stay well under 200 MB.
 const MOST_CONNECTIONS: usize = 3500;
 /// Calls on one connection beyond the limit of all, so that health and refusals get through.
 const SPARE_STREAMS: u32 = 256;

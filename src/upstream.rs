@@ -48,7 +48,7 @@ use wire::{Endpoint, Put};
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Settings {
-    /// PEM file with root certificates to trust beside the system's
+    /// PEM file with root certificates to trust beside the system's; read anew every five minutes
     #[arg(long, env = "MEETING_CONTROL_UPSTREAM_CA", value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
 

@@ -80,8 +80,6 @@ pub struct Options {
 struct Shared {
     call: Call,
     connections: Vec<SendRequest<Bytes>>,
-    /// One more, for calls whose latency does not count.
-    hot: SendRequest<Bytes>,
     tally: Tally,
     /// What is measured begins and ends here.
     from: Instant,
@@ -100,12 +98,11 @@ pub async fn run(options: Options) -> Result<Value, Failure> {
         Call::new(&authority, options.tls.is_some(), &message)?
     };
     let mut connections = connect(&options).await?;
-    let hot = connections.pop().ok_or("no connection")?;
+    let hot = connections.split_off(options.connections as usize);
     let from = Instant::now() + options.warm_up;
     let shared = Rc::new(Shared {
         call,
         connections,
-        hot,
         tally: Tally::new()?,
         from,
         to: from + options.measured,
@@ -118,9 +115,9 @@ pub async fn run(options: Options) -> Result<Value, Failure> {
         }
     };
 
-    for _ in 0..options.hot {
-        let shared = Rc::clone(&shared);
-        spawn_local(async move { shared.call_again(shared.hot.clone(), |_| ()).await });
+    for connection in hot.iter().cycle().take(options.hot as usize) {
+        let (shared, connection) = (Rc::clone(&shared), connection.clone());
+        spawn_local(async move { shared.call_again(connection, |_| ()).await });
     }
 
     let timer = Timer::start();
@@ -234,14 +231,14 @@ impl Shared {
     }
 }
 
-/// Makes the connections, and one more.
+/// Makes the connections, and the hot one last, if there is one.
 async fn connect(options: &Options) -> Result<Vec<SendRequest<Bytes>>, Failure> {
     let tls = match &options.tls {
         Some(folder) => Some(TlsConnector::from(Arc::new(pki::client(folder)?))),
         None => None,
     };
     let mut connections = Vec::new();
-    for _ in 0..=options.connections {
+    for _ in 0..options.connections + u32::from(options.hot > 0) {
         let stream = TcpStream::connect(options.target).await?;
         stream.set_nodelay(true)?;
         connections.push(match &tls {

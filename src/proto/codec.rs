@@ -8,7 +8,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// A request is well under 200 bytes, an answer is 5; tonic's own buffers take 8 KiB each.
 const BUFFER: usize = 512;
-/// Messages are sent as soon as they are there.
+/// A message alone never reaches what makes a stream of them be sent.
 const SEND_AT: usize = BUFFER;
 
 /// Encodes `T` and decodes `U`, as [`ProstCodec`] does, in a sixteenth of the memory.

@@ -46,7 +46,9 @@ pub enum SetupError {
     #[error("--upstream-ca: {path} holds no PEM certificate that can be used", path = .0.display())]
     NoRoots(PathBuf),
     /// No root can be used.
-    #[error("TLS towards the upstream cannot start: {0}")]
+    #[error(
+        "no TLS towards the upstream: {0}; --upstream-ca or SSL_CERT_FILE name root certificates"
+    )]
     Tls(#[source] rustls::Error),
     /// The HTTP client cannot start.
     #[error("the HTTP client cannot start: {}", causes(.0))]

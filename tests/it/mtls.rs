@@ -13,7 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::kit::pki::{Files, Root};
-use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, lock};
+use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
 
 const CALLER: &str = "spiffe://cluster.local/ns/team/sa/caller";
 
@@ -89,6 +89,23 @@ impl Setup {
             .unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].clone()
     }
+}
+
+#[tokio::test]
+async fn metrics_show_open_connections_and_the_certificates_end() {
+    let setup = facade(false, &[]).await;
+    let open = || setup.facade.metric("meeting_control_connections ");
+    let end = "meeting_control_tls_certificate_not_after_timestamp_seconds ";
+    let channel = setup.channel(None);
+    let mut client = MeetingControlClient::new(channel.clone());
+    client
+        .update_started_conf_config(lock(MEETING))
+        .await
+        .unwrap();
+    assert_eq!(open(), 1.0);
+    assert!(setup.facade.metric(end) > 0.0);
+    drop((client, channel));
+    eventually("the connection is gone", || open() == 0.0).await;
 }
 
 #[tokio::test]

@@ -249,6 +249,10 @@ fn a_bad_setting_ends_with_one_sentence_and_64_and_a_failed_start_with_1() {
     let taken = taken.local_addr().unwrap().to_string();
     let broken = tempfile::NamedTempFile::new().unwrap();
     let broken = broken.path().to_str().unwrap();
+    let junk = tempfile::NamedTempFile::new().unwrap();
+    let framed = "-----BEGIN CERTIFICATE-----\nanVuaw==\n-----END CERTIFICATE-----\n";
+    std::fs::write(&junk, framed).unwrap();
+    let junk = junk.path().to_str().unwrap();
     for (arguments, status, named) in [
         (vec!["serve", "--upstream", "ftp://x"], 64, "--upstream"),
         (
@@ -263,6 +267,8 @@ fn a_bad_setting_ends_with_one_sentence_and_64_and_a_failed_start_with_1() {
             "--upstream-ca",
         ),
         (vec!["serve", "--upstream-ca", broken], 64, "--upstream-ca"),
+        (vec!["serve", "--upstream-ca", junk], 64, "--upstream-ca"),
+        (vec!["sandbox", "--upstream-ca", junk], 64, "--upstream-ca"),
         (vec!["serve", "--unknown"], 64, "--unknown"),
         (vec!["sandbox", "--upstream", "https://x"], 64, "--upstream"),
         (

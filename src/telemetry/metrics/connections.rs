@@ -69,7 +69,7 @@ impl Collector for CertificateEnd {
         };
         let encoder = encoder.encode_descriptor(
             "meeting_control_tls_certificate_not_after_timestamp_seconds",
-            "When the certificate chain in use ends, its earliest certificate, since 1970",
+            "When the certificate chain in use ends, its earliest certificate, in seconds since 1970",
             None,
             MetricType::Gauge,
         )?;

@@ -1,11 +1,11 @@
 //! The HTTP clients. Each worker has its own, so that a connection serves calls of its own thread, and
 //! makes more of them when there is much to do.
 
-use std::iter;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
+use std::{iter, mem};
 
 use reqwest::{Client, redirect, retry};
 use tokio::time::sleep;
@@ -13,7 +13,6 @@ use tokio::time::sleep;
 use super::SetupError;
 use super::tls::{self, Roots};
 use crate::upstream::connection::NoteLayer;
-use crate::upstream::failure::causes;
 use crate::upstream::{BaseUrl, Settings};
 use crate::workers;
 
@@ -93,15 +92,19 @@ impl Clients {
         if let Some(lent) = read(own).free() {
             return lent;
         }
-        let mut own = own.write().unwrap_or_else(PoisonError::into_inner);
+        let mut own = write(own);
         own.grow();
         own.least_busy()
     }
 }
 
-/// The clients are replaced whole, so they are usable even after a panic.
+/// The clients are never half changed, so they are usable even after a panic.
 fn read(own: &RwLock<Own>) -> RwLockReadGuard<'_, Own> {
     own.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(own: &RwLock<Own>) -> RwLockWriteGuard<'_, Own> {
+    own.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Own ===
@@ -208,9 +211,9 @@ async fn renew(mut recipe: Recipe, roots: Roots, workers: Weak<[RwLock<Own>]>) {
         let Some(workers) = workers.upgrade() else {
             return;
         };
-        let read = roots.clone();
+        let roots = roots.clone();
         // Reading the roots takes its time.
-        match tokio::task::spawn_blocking(move || tls::config(&read)).await {
+        match tokio::task::spawn_blocking(move || tls::config(&roots)).await {
             Ok(Ok(tls)) => recipe.tls = tls,
             Ok(Err(error)) => tracing::warn!(cause = %error, "the roots in use are kept"),
             // The runtime is shutting down.
@@ -218,8 +221,9 @@ async fn renew(mut recipe: Recipe, roots: Roots, workers: Weak<[RwLock<Own>]>) {
         }
         for own in workers.iter() {
             match Own::new(recipe.clone()) {
-                Ok(new) => *own.write().unwrap_or_else(PoisonError::into_inner) = new,
-                Err(error) => tracing::warn!(cause = causes(&error), "an HTTP client is kept"),
+                // The old ones close their connections when nobody waits for the lock any more.
+                Ok(new) => drop(mem::replace(&mut *write(own), new)),
+                Err(error) => tracing::warn!(cause = %error, "a thread's HTTP clients are kept"),
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Whom to trust: the system's roots, and those of a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::SetupError;
@@ -16,15 +16,15 @@ use crate::upstream::{BaseUrl, Settings};
 pub(super) struct Roots {
     /// With roots to trust beside the system's.
     file: Option<PathBuf>,
-    /// No root is ever asked for; reading the system's takes time, and a bare image has none.
-    unused: bool,
+    /// Those of the system are left out: reading them takes time, and a bare image has none.
+    file_alone: bool,
 }
 
 impl Roots {
     pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Self {
         Self {
             file: settings.upstream_ca.clone(),
-            unused: base.is_plaintext(),
+            file_alone: base.is_plaintext(),
         }
     }
 }
@@ -42,10 +42,10 @@ pub(super) fn config(roots: &Roots) -> Result<ClientConfig, SetupError> {
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(SetupError::Tls)?;
-    let mut config = if roots.unused {
-        builder
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth()
+    let mut config = if roots.file_alone {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(extra);
+        builder.with_root_certificates(store).with_no_client_auth()
     } else {
         let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(SetupError::Tls)?;
         builder
@@ -61,13 +61,21 @@ pub(super) fn config(roots: &Roots) -> Result<ClientConfig, SetupError> {
 /// The roots in a file.
 ///
 /// # Errors
-/// [`SetupError`] when it cannot be read or holds none.
-pub(super) fn read(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, SetupError> {
-    let roots = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    match roots {
-        Ok(roots) if Vec::is_empty(&roots) => Err(SetupError::NoRoots(file.clone())),
-        Ok(roots) => Ok(roots),
-        Err(pem::Error::Io(error)) => Err(SetupError::UnreadableRoots(file.clone(), error)),
-        Err(_) => Err(SetupError::NoRoots(file.clone())),
+/// [`SetupError`] when it cannot be read, or holds none or what is no certificate.
+pub(super) fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+    let none = || SetupError::NoRoots(file.to_owned());
+    let roots = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| match error {
+            pem::Error::Io(error) => SetupError::UnreadableRoots(file.to_owned(), error),
+            _ => none(),
+        })?;
+    let mut store = RootCertStore::empty();
+    for root in &roots {
+        store.add(root.clone()).map_err(|_| none())?;
     }
+    if roots.is_empty() {
+        return Err(none());
+    }
+    Ok(roots)
 }

@@ -55,7 +55,8 @@ async fn clients_are_replaced_while_calls_keep_theirs() {
 fn roots_are_read_anew_and_kept_when_the_file_is_broken() {
     use_crypto();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let root = rcgen::generate_simple_self_signed([]).unwrap().cert.pem();
+    let [root, another] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed([]).unwrap().cert.pem());
     std::fs::write(&file, &root).unwrap();
     let settings = Settings {
         upstream_ca: Some(file.path().to_owned()),
@@ -69,11 +70,16 @@ fn roots_are_read_anew_and_kept_when_the_file_is_broken() {
             .unwrap();
         runtime.block_on(async {
             let base = "https://localhost".parse().unwrap();
-            let _clients = Clients::new(&base, &settings, 1).unwrap();
+            let clients = Clients::new(&base, &settings, 1).unwrap();
+            // It tells how many roots there are.
+            let in_use = || format!("{:?}", read(&clients.workers[0]).recipe.tls);
+            let first = in_use();
             std::fs::write(&file, "broken").unwrap();
             sleep(RENEWAL * 3 / 2).await;
-            std::fs::write(&file, &root).unwrap();
+            assert_eq!(in_use(), first);
+            std::fs::write(&file, format!("{root}{another}")).unwrap();
             sleep(RENEWAL).await;
+            assert_ne!(in_use(), first);
         });
     });
     assert_eq!(lines.len(), 1, "{lines:?}");

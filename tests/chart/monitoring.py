@@ -101,6 +101,8 @@ def alerts_fit_the_certificate(chart):
         found = alert and int(alert["expr"].rpartition("< ")[2])
         if found != wanted:
             yield f"{values}: the alert's bound is {found}, not {wanted}"
+        elif alert and 60 * int(alert["for"].removesuffix("m")) >= wanted:
+            yield f"{values}: the alert comes after the certificate has ended"
 
 
 def alerts_of(objects):

@@ -61,7 +61,7 @@ No recording rules: the counters have some twenty series per replica, so they wo
 {{- if gt $wanted 1 }}
 
 - alert: MeetingControlReplicasMissing
-  expr: count by (namespace, job) (up{ {{- $own }}} == 1) < {{ $wanted }}
+  expr: count by (namespace, job) (count by (namespace, job, pod) (up{ {{- $own }}} == 1)) < {{ $wanted }}
   summary: Only {{ "{{ $value }}" }} of {{ $wanted }} replicas of {{ $here }} answer Prometheus
   description: >-
     Callers notice nothing yet, but there is less room for load and for the loss of a node. Look at

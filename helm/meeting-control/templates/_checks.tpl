@@ -189,6 +189,11 @@ What one value alone can tell is in values.schema.json.
 - {{ printf "image.repository is %s, which names a registry, beside image.registry or global.imageRegistry." .repository | quote }}
 {{- end }}
 {{- end -}}
+{{- $request := include "meeting-control.memory" (list . "requests") -}}
+{{- $limit := include "meeting-control.memory" (list . "limits") -}}
+{{- if gt (include "meeting-control.bytes" $request | int64) (include "meeting-control.bytes" $limit | default (printf "%d" 9223372036854775807) | int64) }}
+- {{ printf "resources.requests.memory is %s, above resources.limits.memory, which is %s." $request $limit | quote }}
+{{- end -}}
 {{- with .Values.strategy }}
 {{- $rolling := .rollingUpdate | default dict }}
 {{- if and (ne .type "Recreate") (has (toString $rolling.maxSurge) (list "0" "0%")) (has (toString $rolling.maxUnavailable) (list "0" "0%")) }}

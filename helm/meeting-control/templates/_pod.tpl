@@ -78,10 +78,13 @@ httpGet:
 {{- end -}}
 {{- end }}
 
-{{/* A map without the keys that hold nothing. */}}
+{{/* A map without the keys that hold nothing, and so the maps in it. */}}
 {{- define "meeting-control.present" -}}
 {{- $present := dict -}}
 {{- range $key, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- $value = include "meeting-control.present" $value | fromYaml -}}
+{{- end -}}
 {{- if not (kindIs "invalid" $value) }}{{ $_ := set $present $key $value }}{{ end -}}
 {{- end -}}
 {{- toYaml $present -}}

@@ -26,7 +26,8 @@
 
 {{/* The port of a URL: the one that it names, or the one of its scheme. */}}
 {{- define "meeting-control.urlPort" -}}
-{{- $url := urlParse . -}}
+{{- /* Not every parser takes a reference between brackets. */}}
+{{- $url := regexReplaceAll "\\[?\\$\\(HOST_IP\\)\\]?" . "host" | urlParse -}}
 {{- regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "80" "443" (eq $url.scheme "http")) -}}
 {{- end }}
 
@@ -66,6 +67,12 @@
 {{- if regexMatch "^[0-9]+(k|M|G|Ki|Mi|Gi)?$" . -}}
 {{- mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[kMGi]*$" .)) -}}
 {{- end -}}
+{{- end }}
+
+{{/* The memory in `requests` or `limits` of `resources`: list of root and one of the two. A number comes without an exponent. */}}
+{{- define "meeting-control.memory" -}}
+{{- $memory := dig (last .) "memory" "" ((first .).Values.resources | default dict) -}}
+{{- if kindIs "float64" $memory }}{{ int64 $memory }}{{ else }}{{ $memory }}{{ end -}}
 {{- end }}
 
 {{/* Seconds that a pod takes to stop, at most: the preStop sleep, the drain delay and the drain timeout. */}}
@@ -136,7 +143,7 @@ values. An empty one is left out, so that the program's own default holds, and s
 {{- $variables = merge (deepCopy (.Values.otel.env | default dict)) $variables -}}
 {{- with .Values.otel.endpoint -}}
 {{- /* With an address that only the pod knows, it is in the container's own list. */}}
-{{- $_ := set $variables "OTEL_EXPORTER_OTLP_ENDPOINT" (ternary "" . (contains "$(" .)) -}}
+{{- $_ := set $variables "OTEL_EXPORTER_OTLP_ENDPOINT" (ternary "" . (contains "$(HOST_IP)" .)) -}}
 {{- $_ := set $variables "OTEL_SERVICE_NAME" ($.Values.otel.serviceName | default "meeting-control") -}}
 {{- end -}}
 

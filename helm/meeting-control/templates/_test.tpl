@@ -65,7 +65,7 @@ spec:
         {{- with $files }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with $tests.resources }}
+      {{- with include "meeting-control.present" $tests.resources | fromYaml }}
       resources:
         {{- toYaml . | nindent 8 }}
       {{- end }}

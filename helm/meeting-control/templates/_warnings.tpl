@@ -43,7 +43,7 @@
 {{- if not (or (dig "requests" "memory" "" (.Values.resources | default dict)) (dig "limits" "memory" "" (.Values.resources | default dict))) }}
 - Pods ask for no memory, so they are the first to go when a node runs short. Set resources.
 {{- end }}
-{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString }}
+{{- $limit := include "meeting-control.memory" (list . "limits") }}
 {{- $needed := add 150000000 (mul 50000 (int64 .Values.config.maxInFlight)) }}
 {{- with include "meeting-control.bytes" $limit }}
 {{- if gt $needed (int64 .) }}

@@ -9,19 +9,22 @@
 )]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use divan::{Bencher, black_box};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use meeting_control::call::{Call, Peer, REQUEST_ID};
-use meeting_control::command::{TOKEN, UpdateCommand};
+use meeting_control::call::{Call, Peer};
+use meeting_control::command::UpdateCommand;
 use meeting_control::deadline::Deadline;
+use meeting_control::names::{AUTHORIZATION, REQUEST_ID};
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 use meeting_control::sandbox;
-use meeting_control::upstream::BaseUrl;
-use meeting_control::upstream::wire::{Answer, Put};
+use meeting_control::status::Verdict;
+use meeting_control::upstream::answer::{Accepted, Answer};
+use meeting_control::upstream::wire::{Read as _, RestCall, UPDATE_PATH, Update};
+use meeting_control::upstream::{BaseUrl, UpstreamError};
 
 /// As in the binary.
 #[global_allocator]
@@ -77,24 +80,25 @@ mod put {
 
     #[divan::bench]
     fn url_and_body(bencher: Bencher<'_, '_>) {
-        let (endpoint, call) = (base().endpoint(), call());
-        bencher
-            .with_inputs(|| command_of(request()))
-            .bench_values(|command| Put::new(&endpoint, &call, command));
+        write(bencher, request);
     }
 
     #[divan::bench]
     fn url_and_body_of_all_settings(bencher: Bencher<'_, '_>) {
-        let (endpoint, call) = (base().endpoint(), call());
-        bencher
-            .with_inputs(|| command_of(all_settings_given()))
-            .bench_values(|command| Put::new(&endpoint, &call, command));
+        write(bencher, all_settings_given);
     }
 
     #[divan::bench]
     fn headers(bencher: Bencher<'_, '_>) {
-        let put = put_of(request());
-        bencher.bench(|| put.headers());
+        let (put, call) = (put_of(request()), call());
+        bencher.bench(|| put.headers(&call.request_id, None));
+    }
+
+    fn write(bencher: Bencher<'_, '_>, request: fn() -> UpdateStartedConfConfigRequest) {
+        let endpoint = base().endpoint(UPDATE_PATH);
+        bencher
+            .with_inputs(|| command_of(request()))
+            .bench_values(|command| RestCall::update(&endpoint, command));
     }
 }
 
@@ -119,7 +123,7 @@ mod answer {
 
     fn read(bencher: Bencher<'_, '_>, answer: &Answer) {
         let put = put_of(request());
-        bencher.bench(|| put.content.read(black_box(answer)));
+        bencher.bench(|| read_for(&put, black_box(answer)));
     }
 }
 
@@ -140,26 +144,27 @@ mod status {
     #[divan::bench]
     fn invalid_request(bencher: Bencher<'_, '_>) {
         let call = call();
-        let rejection = || {
+        let invalid = || {
             let nothing = UpdateStartedConfConfigRequest::default();
             UpdateCommand::read(&metadata(), nothing).expect_err("it has no id and no setting")
         };
         bencher
-            .with_inputs(rejection)
-            .bench_values(|rejection| meeting_control::status::rejected(&call, rejection));
+            .with_inputs(invalid)
+            .bench_values(|invalid| Verdict::invalid(invalid).into_status(&call));
     }
 
     fn tell(bencher: Bencher<'_, '_>, answer: &Answer) {
         let put = put_of(request());
-        let error = put.content.read(answer).expect_err("it is a refusal");
-        bencher.bench(|| meeting_control::status::failed(&put.call, &error));
+        let error = read_for(&put, answer).expect_err("it is a refusal");
+        let call = call();
+        bencher.bench(|| Verdict::failed(&error, call.outcome()).into_status(&call));
     }
 }
 
 /// The record of a call, and the counters that it moves.
 mod record {
-    use meeting_control::server::{METHOD, SERVICE};
-    use meeting_control::telemetry::metrics::{AttemptEnd, Metrics};
+    use meeting_control::server::metrics::Calls;
+    use meeting_control::telemetry::metrics::Metrics;
     use tonic::Code;
 
     use super::*;
@@ -170,32 +175,28 @@ mod record {
     fn arrival(bencher: Bencher<'_, '_>) {
         let (metadata, peer) = (metadata(), Peer::anonymous());
         let limit = Duration::from_secs(10);
-        bencher.bench(|| Call::arrive(&metadata, Deadline::start(None, limit), peer.clone()));
+        bencher.bench(|| Call::arrive(&metadata, Deadline::start(None, limit), peer.clone(), None));
     }
 
     #[divan::bench]
     fn start_and_end(bencher: Bencher<'_, '_>) {
-        let metrics = Metrics::new(SERVICE, METHOD);
+        let calls = Calls::register(Metrics::default().registry());
         bencher.bench(|| {
-            metrics.calls.start();
-            metrics.calls.end(black_box(Code::Ok), black_box(ELAPSED));
-        });
-    }
-
-    #[divan::bench]
-    fn attempt(bencher: Bencher<'_, '_>) {
-        let metrics = Metrics::new(SERVICE, METHOD);
-        bencher.bench(|| {
-            let end = black_box(AttemptEnd::Accepted);
-            metrics.upstream.attempt(end, black_box(ELAPSED));
+            calls.start();
+            calls.end(black_box(Code::Ok), black_box(ELAPSED));
         });
     }
 
     #[divan::bench]
     fn page(bencher: Bencher<'_, '_>) {
-        let metrics = Metrics::new(SERVICE, METHOD);
-        bencher.bench(|| metrics.encode());
+        let mut metrics = Metrics::default();
+        Calls::register(metrics.registry());
+        bencher.bench(|| metrics.page());
     }
+}
+
+fn read_for(put: &RestCall<Update>, answer: &Answer) -> Result<Accepted, UpstreamError> {
+    put.reader.read(answer, SystemTime::UNIX_EPOCH)
 }
 
 fn request() -> UpdateStartedConfConfigRequest {
@@ -224,14 +225,14 @@ fn all_settings_given() -> UpdateStartedConfConfigRequest {
 
 fn metadata() -> HeaderMap {
     let mut metadata = HeaderMap::new();
-    metadata.insert(TOKEN, HeaderValue::from_static(sandbox::TOKEN));
+    metadata.insert(&AUTHORIZATION, HeaderValue::from_static(sandbox::TOKEN));
     metadata.insert("grpc-timeout", HeaderValue::from_static("10S"));
     metadata
 }
 
 fn call() -> Arc<Call> {
     let deadline = Deadline::start(None, Duration::from_secs(10));
-    Arc::new(Call::arrive(&metadata(), deadline, Peer::anonymous()))
+    Arc::new(Call::arrive(&metadata(), deadline, Peer::anonymous(), None))
 }
 
 fn base() -> BaseUrl {
@@ -243,8 +244,8 @@ fn command_of(request: UpdateStartedConfConfigRequest) -> UpdateCommand {
     UpdateCommand::read(&metadata(), request).expect("nothing is wrong with it")
 }
 
-fn put_of(request: UpdateStartedConfConfigRequest) -> Put {
-    Put::new(&base().endpoint(), &call(), command_of(request))
+fn put_of(request: UpdateStartedConfConfigRequest) -> RestCall<Update> {
+    RestCall::update(&base().endpoint(UPDATE_PATH), command_of(request))
 }
 
 fn success_answer() -> Answer {
@@ -276,7 +277,7 @@ fn answer_of(status: StatusCode, content_type: &'static str, body: &'static str)
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(
-        REQUEST_ID,
+        &REQUEST_ID,
         HeaderValue::from_static("4836358e037348f1b78c5562a4c35dee"),
     );
     Answer {

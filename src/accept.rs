@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -17,28 +16,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often it is said that too many connections are open.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// Allows as many open files as the system lets us have: each connection is one, and a container often
-/// begins with 1024.
-pub fn raise_file_limit() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    // Where that is refused, the limit stays as it was, and shows in the metrics.
-    let _ = setrlimit(Resource::Nofile, raised);
-}
-
-/// Serves each connection in a task of its own; while `most` are open, more are closed as they come.
+/// Serves each connection in a task of its own; while `max` are open, more are closed as they come.
 /// Ends when it is dropped, and leaves the connections to themselves.
 pub async fn each<F>(
     listener: &TcpListener,
-    most: usize,
+    max: usize,
     mut serve: impl FnMut(TcpStream, SocketAddr) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(most));
+    let places = Arc::new(Semaphore::new(max));
     let mut told: Option<Instant> = None;
     loop {
         let (stream, address) = match listener.accept().await {
@@ -52,7 +39,7 @@ pub async fn each<F>(
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
                 told = Some(Instant::now());
-                tracing::warn!(%address, most, "connections are closed: too many are open");
+                tracing::warn!(%address, max, "connections are closed: too many are open");
             }
             continue;
         };

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,17 +12,17 @@ use axum::routing::get;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::encoding::prometheus_text;
 use tokio::net::TcpListener;
 
 use crate::accept;
+use crate::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// The most connections at once; a scraper and the probes need a few.
-const MOST_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 /// How long a request's head may take: whoever says nothing must not keep out the probes.
-const HEADER_LIMIT: Duration = Duration::from_secs(2);
+const MAX_HEAD: Duration = Duration::from_secs(2);
 
 /// Where the admin port is.
 #[derive(Debug, Clone, clap::Args)]
@@ -39,35 +38,18 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
 }
 
-/// Whether calls should be sent here: not before the listeners are up, not while draining. It does
-/// not depend on the upstream, or all replicas would leave at once. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    /// Says whether calls should be sent here.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
-    }
-
-    /// Whether calls should be sent here.
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Serves the admin port until the future is dropped.
-pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, readiness: Readiness) {
+pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, health: Health) {
     let router = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
-        .with_state(readiness)
+        .with_state(health)
         .route("/metrics", get(page).with_state(metrics));
-    accept::each(listener, MOST_CONNECTIONS, |stream, _| {
+    accept::each(listener, MAX_CONNECTIONS, |stream, _| {
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_LIMIT)
+            .header_read_timeout(MAX_HEAD)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
         async move {
@@ -78,8 +60,8 @@ pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, readiness: Rea
     .await;
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if readiness.is_ready() {
+async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
+    if health.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
@@ -87,5 +69,8 @@ async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str
 }
 
 async fn page(State(metrics): State<Arc<Metrics>>) -> ([(HeaderName, &'static str); 1], String) {
-    ([(CONTENT_TYPE, TEXT)], metrics.encode())
+    (
+        [(CONTENT_TYPE, prometheus_text::CONTENT_TYPE)],
+        metrics.page(),
+    )
 }

@@ -4,14 +4,18 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use crate::upstream::BaseUrl;
-use crate::{admin, client, codes, deadline, print, server, telemetry, upstream};
 use clap::builder::FalseyValueParser;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::facade::FacadeError;
+use crate::upstream::BaseUrl;
+use crate::{client, codes, facade, print, telemetry};
 
 mod greeting;
 mod run;
 mod signals;
+
+use signals::Interrupted;
 
 /// Exit status for a mistake in the settings, and base of the exit statuses of `update`.
 pub const EXIT_USAGE: u8 = 64;
@@ -74,7 +78,9 @@ struct Serve {
     upstream: BaseUrl,
 
     #[command(flatten)]
-    settings: Settings,
+    facade: facade::Settings,
+    #[command(flatten)]
+    telemetry: telemetry::Settings,
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,23 +100,7 @@ struct SandboxArguments {
     rest_only: bool,
 
     #[command(flatten)]
-    settings: Settings,
-}
-
-/// The settings that `serve` and `sandbox` share.
-#[derive(Debug, clap::Args)]
-#[group(skip)]
-struct Settings {
-    #[command(flatten)]
-    server: server::Settings,
-    #[command(flatten)]
-    tls: server::tls::Settings,
-    #[command(flatten)]
-    admin: admin::Settings,
-    #[command(flatten)]
-    deadline: deadline::Settings,
-    #[command(flatten)]
-    upstream: upstream::Settings,
+    facade: facade::Settings,
     #[command(flatten)]
     telemetry: telemetry::Settings,
 }
@@ -171,6 +161,23 @@ impl Cli {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => failure.report(),
         }
+    }
+}
+
+impl From<FacadeError> for Failure {
+    fn from(error: FacadeError) -> Self {
+        match error {
+            FacadeError::Upstream(_) | FacadeError::Tls(_) | FacadeError::Environment(_) => {
+                Self::Setting(error.to_string())
+            }
+            FacadeError::Reflection(_) => Self::Run(error.to_string()),
+        }
+    }
+}
+
+impl From<Interrupted> for Failure {
+    fn from(_: Interrupted) -> Self {
+        Self::Run("stopped at once by a second signal".to_owned())
     }
 }
 

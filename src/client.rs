@@ -10,12 +10,11 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::call::{REQUEST_ID, UPSTREAM_REQUEST_ID};
-use crate::command::TOKEN;
+use crate::causes::causes;
+use crate::names::{self, AUTHORIZATION, REQUEST_ID, TOKEN_VARIABLE};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
-use crate::status::{self, code_name};
 
 mod report;
 mod setting_flags;
@@ -24,11 +23,8 @@ mod target;
 use setting_flags::SettingFlags;
 use target::Target;
 
-/// Environment variable with the meeting control token.
-const TOKEN_VARIABLE: &str = "MEETING_CONTROL_TOKEN";
-
 /// How much of a file is read: a token, or a few certificates.
-const LARGEST_FILE: u64 = 1024 * 1024;
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Changes settings of a running meeting through a façade.
 #[derive(Debug, clap::Args)]
@@ -103,12 +99,12 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
         }
     }
     if let Some(token) = read_token(arguments.token_file.as_deref())? {
-        request.metadata_mut().insert(TOKEN, token);
+        request.metadata_mut().insert(AUTHORIZATION.as_str(), token);
     }
     if let Some(id) = &arguments.request_id {
         let id = MetadataValue::try_from(id)
             .map_err(|_| Misuse("--request-id must be printable ASCII".to_owned()))?;
-        request.metadata_mut().insert(REQUEST_ID, id);
+        request.metadata_mut().insert(REQUEST_ID.as_str(), id);
     }
     request.set_timeout(arguments.target.timeout);
 
@@ -156,19 +152,21 @@ pub async fn health(arguments: &Health) -> Result<bool, Misuse> {
 /// What the client library says of a façade that is not there, or does not answer, in words of ours.
 fn explain(status: Status, address: &Endpoint) -> Status {
     match status.source() {
-        Some(source) if source.is::<TimeoutExpired>() => status::unanswered(),
-        Some(source) if source.is::<tonic::transport::Error>() => {
-            status::unreachable(address.uri(), source)
-        }
+        Some(source) if source.is::<TimeoutExpired>() => Status::deadline_exceeded(
+            "The façade did not answer in time; the settings may have changed.",
+        ),
+        Some(source) if source.is::<tonic::transport::Error>() => Status::unavailable(format!(
+            "No façade answers at {}: {}.",
+            address.uri(),
+            causes(source),
+        )),
         _ => status,
     }
 }
 
 /// A gRPC code by its name.
 fn parse_code(name: &str) -> Result<Code, String> {
-    (0..=16)
-        .map(Code::from_i32)
-        .find(|code| code_name(*code) == name)
+    names::code_named(name)
         .ok_or_else(|| "not a gRPC code, such as OK or UNAUTHENTICATED".to_owned())
 }
 
@@ -200,7 +198,7 @@ fn read_small(path: &Path) -> std::io::Result<String> {
 
     let mut text = String::new();
     std::fs::File::open(path)?
-        .take(LARGEST_FILE)
+        .take(MAX_FILE)
         .read_to_string(&mut text)?;
     Ok(text)
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::names;
 use crate::print;
-use crate::status::code_name;
 use crate::upstream::error_code::{Evidence, Known, Retry, TABLE};
 
 /// Explains the error codes of the REST API: all of them, or those that are named.
@@ -59,7 +59,7 @@ fn text(rows: &[&Known]) -> String {
         let _ = writeln!(
             page,
             "  {}, outcome {}, retried: {}, {}",
-            code_name(row.grpc),
+            names::code(row.grpc),
             row.outcome,
             retried(row.retry),
             evidence(row.evidence),
@@ -77,7 +77,7 @@ fn json(rows: &[&Known]) -> String {
                 "http_status": row.status,
                 "symbol": row.symbol,
                 "explanation": row.explanation,
-                "grpc_code": code_name(row.grpc),
+                "grpc_code": names::code(row.grpc),
                 "outcome": row.outcome.to_string(),
                 "retried": retried(row.retry),
                 "evidence": evidence(row.evidence),
@@ -97,7 +97,7 @@ pub fn markdown(rows: &[&Known]) -> String {
             "| `{}` | `{}` | `{}` | {} | {} | {} |",
             heading(row),
             row.symbol,
-            code_name(row.grpc),
+            names::code(row.grpc),
             row.outcome,
             retried(row.retry),
             row.explanation,

@@ -1,22 +1,22 @@
-//! A request and its metadata become an [`UpdateCommand`], or a [`Rejection`] that names every fault.
+//! A request and its metadata become an [`UpdateCommand`], or an [`InvalidRequest`] that names every violation.
 //!
 //! Past this room nothing is checked again: a command can be sent as it is. Pure.
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::deadline;
+use crate::deadline::parse_grpc_timeout;
+use crate::names::{AUTHORIZATION, GRPC_TIMEOUT};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::setting::{SETTINGS, UnknownNumber, Values};
 
-pub use crate::call::TOKEN;
 pub use token::ControlToken;
 
 mod token;
 
 const CONFERENCE_ID: &str = "conference_id";
 
-const LONGEST_CONFERENCE_ID: usize = 128;
-const LONGEST_TOKEN: usize = 4096;
+const MAX_CONFERENCE_ID: usize = 128;
+const MAX_TOKEN: usize = 4096;
 
 /// A change of settings that is ready to be sent.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub struct UpdateCommand {
 
 /// Why a request is not sent.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Rejection {
+pub struct InvalidRequest {
     /// The meeting, if nothing is wrong with that part of the request; for the log.
     pub conference_id: Option<String>,
     /// No token came with the request.
@@ -58,34 +58,35 @@ impl UpdateCommand {
     /// Checks a request and the metadata that came with it.
     ///
     /// # Errors
-    /// A [`Rejection`] with all faults at once.
+    /// [`InvalidRequest`] with all violations at once.
     pub fn read(
         metadata: &HeaderMap,
         request: UpdateStartedConfConfigRequest,
-    ) -> Result<Self, Rejection> {
-        let mut faults = Faults::default();
-        faults.check_conference_id(&request.conference_id);
-        let settings = faults.read_settings(&request);
-        faults.check_timeout(metadata);
-        let token = faults.read_token(metadata);
+    ) -> Result<Self, InvalidRequest> {
+        let mut violations = Violations::default();
+        violations.check_conference_id(&request.conference_id);
+        let settings = violations.read_settings(&request);
+        violations.check_timeout(metadata);
+        let token = violations.read_token(metadata);
         if let Sent::Token(token) = &token
             && token.is_within(&request.conference_id)
         {
-            faults.add(CONFERENCE_ID, "must not hold the control token");
+            violations.add(CONFERENCE_ID, "must not hold the control token");
         }
 
         match token {
-            Sent::Token(token) if faults.0.is_empty() => Ok(Self {
+            Sent::Token(token) if violations.0.is_empty() => Ok(Self {
                 conference_id: request.conference_id,
                 settings,
                 token,
             }),
-            token => Err(Rejection {
+            token => Err(InvalidRequest {
                 // Where the token is unknown, the id cannot be told from it.
-                conference_id: (!matches!(token, Sent::Nonsense) && !faults.names(CONFERENCE_ID))
-                    .then_some(request.conference_id),
+                conference_id: (!matches!(token, Sent::Nonsense)
+                    && !violations.names(CONFERENCE_ID))
+                .then_some(request.conference_id),
                 token_missing: matches!(token, Sent::Nothing),
-                violations: faults.0,
+                violations: violations.0,
             }),
         }
     }
@@ -93,24 +94,24 @@ impl UpdateCommand {
 
 /// Whether an id can be one of a meeting: 1 to 128 bytes without control characters.
 pub fn is_conference_id(id: &str) -> bool {
-    let mut faults = Faults::default();
-    faults.check_conference_id(id);
-    faults.0.is_empty()
+    let mut violations = Violations::default();
+    violations.check_conference_id(id);
+    violations.0.is_empty()
 }
 
 /// What came in place of a token.
 enum Sent {
     Token(ControlToken),
     Nothing,
-    /// Something that is a fault of its own.
+    /// Something that is a violation of its own.
     Nonsense,
 }
 
-/// The faults found so far.
+/// The violations found so far.
 #[derive(Default)]
-struct Faults(Vec<Violation>);
+struct Violations(Vec<Violation>);
 
-impl Faults {
+impl Violations {
     fn add(&mut self, field: &'static str, description: impl Into<String>) {
         self.0.push(Violation {
             field,
@@ -126,11 +127,11 @@ impl Faults {
         if id.is_empty() {
             self.add(CONFERENCE_ID, "must not be empty");
         }
-        if id.len() > LONGEST_CONFERENCE_ID {
+        if id.len() > MAX_CONFERENCE_ID {
             self.add(
                 CONFERENCE_ID,
                 format!(
-                    "must be at most {LONGEST_CONFERENCE_ID} bytes, not {}",
+                    "must be at most {MAX_CONFERENCE_ID} bytes, not {}",
                     id.len()
                 ),
             );
@@ -166,38 +167,43 @@ impl Faults {
     }
 
     fn check_timeout(&mut self, metadata: &HeaderMap) {
-        const FIELD: &str = "grpc-timeout";
-        if let Some(value) = metadata.get(FIELD)
-            && deadline::parse_grpc_timeout(value).is_none()
+        if let Some(value) = metadata.get(&GRPC_TIMEOUT)
+            && parse_grpc_timeout(value).is_none()
         {
             self.add(
-                FIELD,
+                GRPC_TIMEOUT.as_str(),
                 "must be one to eight digits and one of the units H, M, S, m, u, n",
             );
         }
     }
 
     fn read_token(&mut self, metadata: &HeaderMap) -> Sent {
-        let mut values = metadata.get_all(TOKEN).iter();
+        let mut values = metadata.get_all(&AUTHORIZATION).iter();
         let Some(token) = values.next() else {
             return Sent::Nothing;
         };
         if values.next().is_some() {
-            self.add(TOKEN, "must be given once");
+            self.add(AUTHORIZATION.as_str(), "must be given once");
             return Sent::Nonsense;
         }
         if is_blank(token) {
             return Sent::Nothing;
         }
-        if token.len() > LONGEST_TOKEN {
-            self.add(TOKEN, format!("must be at most {LONGEST_TOKEN} bytes"));
+        if token.len() > MAX_TOKEN {
+            self.add(
+                AUTHORIZATION.as_str(),
+                format!("must be at most {MAX_TOKEN} bytes"),
+            );
         }
         if !token
             .as_bytes()
             .iter()
             .all(|byte| (b' '..=b'~').contains(byte))
         {
-            self.add(TOKEN, "must consist of printable ASCII characters");
+            self.add(
+                AUTHORIZATION.as_str(),
+                "must consist of printable ASCII characters",
+            );
         }
         Sent::Token(ControlToken::new(token.clone()))
     }

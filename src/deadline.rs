@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
-/// The longest time limit that a setting may ask for: one day.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::duration::parse_limit;
+use crate::names::GRPC_TIMEOUT;
 
 /// How much earlier than the caller's deadline the answer is sent, so that it arrives in time.
 const RESERVE: Duration = Duration::from_millis(20);
@@ -22,30 +22,6 @@ pub struct Settings {
     #[arg(long, env = "MEETING_CONTROL_TIMEOUT", value_name = "DURATION",
           default_value = "10s", value_parser = parse_limit)]
     pub timeout: Duration,
-}
-
-/// Reads a time limit that a person wrote, such as `10s` or `250ms`.
-///
-/// # Errors
-/// A sentence for the person when the unit is missing, or the limit is zero or above one day.
-pub fn parse_limit(text: &str) -> Result<Duration, String> {
-    let limit = humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write a number and a unit, such as 10s or 250ms"))?;
-    if limit.is_zero() || limit > LONGEST {
-        return Err("a time limit is longer than zero and at most 24h".to_owned());
-    }
-    Ok(limit)
-}
-
-/// Reads a pause that a person wrote: like a limit, but it may be zero.
-///
-/// # Errors
-/// A sentence for the person when the unit is missing or the pause is above one day.
-pub fn parse_pause(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(pause) if pause.is_zero() => Ok(pause),
-        _ => parse_limit(text),
-    }
 }
 
 /// Reads the value of a `grpc-timeout` header: one to eight digits and a unit.
@@ -77,6 +53,12 @@ pub struct Deadline {
 }
 
 impl Deadline {
+    /// Starts the clock of a call: what its `grpc-timeout` allows, if it has a valid one, and at most `limit`.
+    pub fn of_call(metadata: &HeaderMap, limit: Duration) -> Self {
+        let caller = metadata.get(&GRPC_TIMEOUT).and_then(parse_grpc_timeout);
+        Self::start(caller, limit)
+    }
+
     /// Starts the clock: the smaller of what the caller allows and `limit`, both counted from now.
     pub fn start(caller: Option<Duration>, limit: Duration) -> Self {
         let caller = caller.unwrap_or(Duration::MAX);
@@ -137,33 +119,6 @@ mod tests {
             let value = HeaderValue::from_static(text);
             assert_eq!(parse_grpc_timeout(&value), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_limit_needs_a_unit_and_lies_between_zero_and_a_day() {
-        for (text, expected) in [
-            ("10s", Some(Duration::from_secs(10))),
-            ("250ms", Some(Duration::from_millis(250))),
-            ("1m 30s", Some(Duration::from_secs(90))),
-            ("24h", Some(LONGEST)),
-            ("5", None),
-            ("0s", None),
-            ("25h", None),
-            ("-1s", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_limit(text).ok(), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_pause_may_be_zero() {
-        assert_eq!(parse_pause("0s"), Ok(Duration::ZERO));
-        assert_eq!(parse_pause("3s"), Ok(Duration::from_secs(3)));
-        assert!(parse_pause("0").is_ok(), "zero needs no unit");
-        assert!(parse_pause("5").is_err());
-        assert!(parse_pause("25h").is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 
 use crate::accept;
 use crate::setting::{SETTINGS, Values};
-use crate::upstream::wire::PATH;
+use crate::upstream::wire::UPDATE_PATH;
 
 mod check;
 mod test_id;
@@ -101,7 +101,7 @@ impl Sandbox {
 
     fn router(self) -> Router {
         Router::new()
-            .route(PATH, put(update).fallback(check::unknown_interface))
+            .route(UPDATE_PATH, put(update).fallback(check::unknown_interface))
             .route("/sandbox/meetings/{id}", get(show))
             .fallback(check::unknown_interface)
             .with_state(self)

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
-use crate::call::{Call, UPSTREAM_REQUEST_ID};
+use crate::call::Call;
 use crate::command::UpdateCommand;
+use crate::names::UPSTREAM_REQUEST_ID;
 use crate::proto::v1::meeting_control_server::MeetingControl;
 use crate::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
-use crate::status;
+use crate::status::{self, Verdict};
 use crate::upstream::{Accepted, Upstream};
 
 /// Implements `meeting.control.v1.MeetingControl` over the REST API.
@@ -36,12 +37,12 @@ impl MeetingControl for Service {
             .upstream
             .update(&call, command)
             .await
-            .map_err(|error| status::failed(&call, &error))?;
+            .map_err(|error| Verdict::failed(&error, call.outcome()).into_status(&call))?;
         Ok(respond(accepted))
     }
 }
 
-/// The request itself ends here, with its metadata and the token in them.
+/// Takes the request apart, so that its metadata is not kept in memory while the upstream is waited for.
 fn read(
     request: Request<UpdateStartedConfConfigRequest>,
 ) -> Result<(Arc<Call>, UpdateCommand), Status> {
@@ -49,11 +50,19 @@ fn read(
     let call = extensions
         .remove::<Arc<Call>>()
         .ok_or_else(status::unannounced)?;
-    call.arrived();
-    let command = UpdateCommand::read(metadata.as_ref(), request)
-        .map_err(|rejection| status::rejected(&call, rejection))?;
-    call.concerns(&command.conference_id);
-    Ok((call, command))
+    call.receive();
+    let command = UpdateCommand::read(metadata.as_ref(), request);
+    let conference_id = match &command {
+        Ok(command) => Some(&command.conference_id),
+        Err(invalid) => invalid.conference_id.as_ref(),
+    };
+    if let Some(id) = conference_id {
+        call.set_conference_id(id);
+    }
+    match command {
+        Ok(command) => Ok((call, command)),
+        Err(invalid) => Err(Verdict::invalid(invalid).into_status(&call)),
+    }
 }
 
 fn respond(accepted: Accepted) -> Response<UpdateStartedConfConfigResponse> {
@@ -61,7 +70,9 @@ fn respond(accepted: Accepted) -> Response<UpdateStartedConfConfigResponse> {
     if let Some(id) = accepted.upstream_request_id
         && let Ok(id) = MetadataValue::try_from(id)
     {
-        response.metadata_mut().insert(UPSTREAM_REQUEST_ID, id);
+        response
+            .metadata_mut()
+            .insert(UPSTREAM_REQUEST_ID.as_str(), id);
     }
     response
 }

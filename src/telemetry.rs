@@ -13,9 +13,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 pub mod metrics;
-mod page;
 mod process;
 pub mod trace;
+pub mod traceparent;
 
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]

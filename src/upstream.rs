@@ -1,50 +1,47 @@
-//! The REST side: an [`UpdateCommand`] goes out as one `PUT`, and comes back accepted or as a typed
+//! The upstream: a command goes out as one REST call, and comes back as a success or a typed
 //! [`UpstreamError`].
 //!
-//! Makes no gRPC status, though its tables name the codes; only [`transport`] knows the HTTP client.
+//! [`Upstream::make`] is the story of any such call. Makes no gRPC status, though its tables name the codes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use tower::retry::{Retry, RetryLayer};
-use tower::{ServiceBuilder, ServiceExt as _};
+use prometheus_client::registry::Registry;
+use tokio::time::sleep;
 
 use crate::call::Call;
 use crate::command::UpdateCommand;
-use crate::deadline::parse_limit;
-use crate::telemetry::metrics;
+use crate::duration::parse_limit;
 
+pub mod answer;
 mod attempt;
 mod breaker;
-mod budget;
-mod connection;
 mod envelope;
 pub mod error;
 pub mod error_code;
-mod failure;
-#[cfg(test)]
-mod fixtures;
 mod gate;
+mod metrics;
 mod retry;
 mod transport;
 mod wait;
 pub mod wire;
 
+pub use answer::Accepted;
 pub use error::UpstreamError;
-pub use failure::causes;
 pub use gate::Progress;
-pub use transport::{SetupError, use_crypto};
-pub use wire::{Accepted, BaseUrl};
+pub use transport::{Renewal, SetupError};
+pub use wire::BaseUrl;
 
-use attempt::{Attempt, AttemptLayer};
-use breaker::{Breaker, BreakerLayer};
-use retry::RetryPolicy;
+use attempt::{Attempt, Limit};
+use breaker::Breaker;
+use metrics::Metrics;
+use retry::{Budget, Next, Retries, RetryReason};
 use transport::Transport;
-use wire::{Endpoint, Put};
+use wire::{Endpoint, Read, RestCall, UPDATE_PATH};
 
-/// How the REST side is reached.
+/// How the upstream is reached.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub struct Settings {
@@ -91,40 +88,56 @@ impl Settings {
 /// A client of the REST API. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    endpoint: Endpoint,
-    stack: Stack,
+    transport: Transport,
+    shared: Arc<Shared>,
 }
 
-type Stack = Retry<RetryPolicy, Breaker<Attempt<Transport>>>;
+/// What all clients of one upstream share, whichever thread they are on.
+#[derive(Debug)]
+struct Shared {
+    update: Endpoint,
+    attempt_timeout: Duration,
+    max_retries: u32,
+    breaker: Breaker,
+    budget: Budget,
+    metrics: Arc<Metrics>,
+}
 
 impl Upstream {
-    /// Prepares a client of the API at `base` for calls from `threads` workers; nothing is sent yet.
+    /// Prepares a client of the API at `base`; nothing is sent yet. [`Renewal::run`] keeps it fresh.
     ///
     /// # Errors
     /// [`SetupError`] when the settings cannot work.
     pub fn new(
         base: &BaseUrl,
         settings: &Settings,
-        metrics: &Arc<metrics::Upstream>,
-        threads: usize,
-    ) -> Result<Self, SetupError> {
-        let stack = ServiceBuilder::new()
-            // Outermost: all below happens once for each attempt.
-            .layer(RetryLayer::new(RetryPolicy::new(
-                settings.max_retries,
-                Arc::clone(metrics),
-            )))
-            // Sees each attempt's end, its time limit included; when open, nothing is even counted.
-            .layer(BreakerLayer::new(Arc::clone(metrics)))
-            // Each attempt has a limit of its own, from connecting to the last byte of the answer.
-            .layer(AttemptLayer::new(
-                settings.attempt_timeout,
-                Arc::clone(metrics),
-            ))
-            .service(Transport::new(base, settings, threads)?);
+        registry: &mut Registry,
+    ) -> Result<(Self, Renewal), SetupError> {
+        let (transport, renewal) = Transport::new(base, settings)?;
+        let metrics = Arc::new(Metrics::register(registry));
+        let upstream = Self {
+            transport,
+            shared: Arc::new(Shared {
+                update: base.endpoint(UPDATE_PATH),
+                attempt_timeout: settings.attempt_timeout,
+                max_retries: settings.max_retries,
+                breaker: Breaker::new(Arc::clone(&metrics)),
+                budget: Budget::default(),
+                metrics,
+            }),
+        };
+        Ok((upstream, renewal))
+    }
+
+    /// A client for another thread: with connections of its own, as each serves its own thread best, and
+    /// one judgement of the upstream for all.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the HTTP client cannot start.
+    pub fn for_thread(&self) -> Result<Self, SetupError> {
         Ok(Self {
-            endpoint: base.endpoint(),
-            stack,
+            transport: self.transport.for_thread()?,
+            shared: Arc::clone(&self.shared),
         })
     }
 
@@ -134,10 +147,57 @@ impl Upstream {
     /// [`UpstreamError`]; what it means for the settings is then known to [`Call::outcome`].
     pub fn update(
         &self,
-        call: &Arc<Call>,
+        call: &Call,
         command: UpdateCommand,
-    ) -> impl Future<Output = Result<Accepted, UpstreamError>> + use<> {
-        let put = Put::new(&self.endpoint, call, command);
-        self.stack.clone().oneshot(put)
+    ) -> impl Future<Output = Result<Accepted, UpstreamError>> {
+        let put = RestCall::update(&self.shared.update, command);
+        async move { self.make(call, &put).await }
+    }
+
+    /// A REST call, from its first attempt to its end: admitted by the breaker, attempted within its limit,
+    /// settled, paused, and made again for as long as that can help.
+    async fn make<R: Read>(
+        &self,
+        call: &Call,
+        rest: &RestCall<R>,
+    ) -> Result<R::Success, UpstreamError> {
+        let Shared {
+            breaker,
+            budget,
+            metrics,
+            ..
+        } = &*self.shared;
+        let mut retries = Retries::new(self.shared.max_retries, rest.idempotent);
+        let mut previous = None;
+        loop {
+            let limit = Limit::new(self.shared.attempt_timeout, &call.deadline)?;
+            let permit = match breaker.admit() {
+                Ok(permit) => permit,
+                // The failure before says more than that no other attempt was made.
+                Err(wait) => return Err(previous.unwrap_or(UpstreamError::KnownDown(wait))),
+            };
+            match &previous {
+                // A call that never reaches the upstream must not pay for others to do so.
+                None => budget.deposit(),
+                Some(failure) => metrics.retry(RetryReason::of(failure)),
+            }
+            let attempt = Attempt::start(call, rest, metrics);
+            let (result, took) = attempt.run(rest, &self.transport, limit).await;
+            permit.settle(&result);
+            let failure = match result {
+                Ok(success) => return Ok(success),
+                Err(failure) => failure,
+            };
+            match retries.next(&failure, took, call.deadline.remaining(), budget) {
+                Next::Again(pause) if pause.is_zero() => {}
+                Next::Again(pause) => sleep(pause).await,
+                Next::GiveUp => return Err(failure),
+                Next::BudgetSpent => {
+                    metrics.budget_spent();
+                    return Err(failure);
+                }
+            }
+            previous = Some(failure);
+        }
     }
 }

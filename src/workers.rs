@@ -3,7 +3,6 @@
 //!
 //! A runtime that shares its work among threads costs a call a third more.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,31 +14,29 @@ use tokio::sync::watch;
 
 /// The most threads for connections: plenty for any load there may be, and each has upstream connections
 /// of its own, which are of use only while they are warm.
-const MOST: usize = 8;
+const MAX_THREADS: usize = 8;
 
 /// The most names that a runtime looks up at once. When the name server does not answer, each keeps a
 /// thread for as long as the system waits.
-const MOST_LOOKUPS: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 
 /// How many tasks run before sockets and timers are looked at again, if there are so many. tokio's own 61
 /// has a busy thread ask the system four times as often, and a call cost 7 % more.
 const TASKS_BETWEEN_LOOKS: u32 = 251;
 
-thread_local! {
-    static NUMBER: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Threads that serve connections until this is dropped.
-#[derive(Debug, Default)]
-pub struct Workers {
-    threads: Vec<Worker>,
+/// Threads that serve connections until this is dropped. Each has an `S` of its own to serve them with.
+#[derive(Debug)]
+pub struct Workers<S> {
+    workers: Vec<Worker<S>>,
     /// The threads end when it is gone.
-    _running: Option<watch::Sender<()>>,
+    _running: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-struct Worker {
-    runtime: Handle,
+struct Worker<S> {
+    own: S,
+    /// `None` for the thread of whoever serves.
+    runtime: Option<Handle>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -48,7 +45,7 @@ struct Share(Arc<AtomicUsize>);
 
 /// As many threads as there are processors for us, within reason.
 pub fn count() -> usize {
-    thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+    thread::available_parallelism().map_or(1, |processors| processors.get().min(MAX_THREADS))
 }
 
 /// A runtime that works on the one thread that calls it.
@@ -58,25 +55,32 @@ pub fn count() -> usize {
 pub fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(MOST_LOOKUPS)
+        .max_blocking_threads(MAX_LOOKUPS)
         .event_interval(TASKS_BETWEEN_LOOKS)
         .build()
 }
 
-impl Workers {
-    /// Starts `count` threads; with one or none, the caller's own thread does the work.
+impl<S: Clone + Send + 'static> Workers<S> {
+    /// Starts a thread for each of `owns`; with a single one, the caller's own thread does the work.
     ///
     /// # Errors
     /// When the system grants no thread.
-    pub fn start(count: usize) -> io::Result<Self> {
-        if count < 2 {
-            return Ok(Self::default());
-        }
+    pub fn start(owns: Vec<S>) -> io::Result<Self> {
         let (running, stopped) = watch::channel(());
-        let threads = (0..count).map(|number| Worker::start(number, stopped.clone()));
+        let alone = owns.len() == 1;
+        let workers = owns.into_iter().enumerate().map(|(number, own)| {
+            Ok(Worker {
+                own,
+                runtime: match alone {
+                    true => None,
+                    false => Some(start_thread(number, stopped.clone())?),
+                },
+                connections: Arc::default(),
+            })
+        });
         Ok(Self {
-            threads: threads.collect::<io::Result<_>>()?,
-            _running: Some(running),
+            workers: workers.collect::<io::Result<_>>()?,
+            _running: running,
         })
     }
 
@@ -84,17 +88,23 @@ impl Workers {
     pub fn serve<F>(
         &self,
         stream: TcpStream,
-        serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+        serve: impl FnOnce(TcpStream, S) -> F + Send + 'static,
     ) -> impl Future<Output = ()> + Send + 'static
     where
         F: Future<Output = ()> + Send,
     {
-        let connections = |worker: &&Worker| worker.connections.load(Ordering::Relaxed);
-        let worker = self.threads.iter().min_by_key(connections);
-        let worker = worker.map(|worker| (worker.runtime.clone(), worker.share()));
+        let connections = |worker: &&Worker<S>| worker.connections.load(Ordering::Relaxed);
+        let worker = self.workers.iter().min_by_key(connections);
+        let worker =
+            worker.map(|worker| (worker.runtime.clone(), worker.own.clone(), worker.share()));
         async move {
-            let Some((runtime, share)) = worker else {
-                return serve(stream).await;
+            let Some((runtime, own, share)) = worker else {
+                // There is always one.
+                return;
+            };
+            let Some(runtime) = runtime else {
+                serve(stream, own).await;
+                return drop(share);
             };
             // A stream belongs to the runtime that it was made in.
             let stream = match stream.into_std() {
@@ -104,7 +114,7 @@ impl Workers {
             let conversation = runtime.spawn(async move {
                 let _share = share;
                 match TcpStream::from_std(stream) {
-                    Ok(stream) => serve(stream).await,
+                    Ok(stream) => serve(stream, own).await,
                     Err(error) => lost(&error),
                 }
             });
@@ -114,44 +124,35 @@ impl Workers {
     }
 }
 
-impl Worker {
-    fn start(number: usize, mut stopped: watch::Receiver<()>) -> io::Result<Self> {
-        let runtime = runtime()?;
-        let handle = runtime.handle().clone();
-        thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || {
-                NUMBER.set(number);
-                // Nothing is ever sent: it ends with the sender.
-                let work = AssertUnwindSafe(|| runtime.block_on(stopped.changed()));
-                if catch_unwind(work).is_err() {
-                    // All connections here are lost, and new ones would be: better a process anew.
-                    tracing::error!("the process ends, as a thread for connections has");
-                    process::abort();
-                }
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            runtime: handle,
-            connections: Arc::default(),
-        })
-    }
-
+impl<S> Worker<S> {
     fn share(&self) -> Share {
         self.connections.fetch_add(1, Ordering::Relaxed);
         Share(Arc::clone(&self.connections))
     }
 }
 
+fn start_thread(number: usize, mut stopped: watch::Receiver<()>) -> io::Result<Handle> {
+    let runtime = runtime()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name(format!("worker-{number}"))
+        .spawn(move || {
+            // Nothing is ever sent: it ends with the sender.
+            let work = AssertUnwindSafe(|| runtime.block_on(stopped.changed()));
+            if catch_unwind(work).is_err() {
+                // All connections here are lost, and new ones would be: better a process anew.
+                tracing::error!("the process ends, as a thread for connections has");
+                process::abort();
+            }
+            runtime.shutdown_background();
+        })?;
+    Ok(handle)
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// The number of the thread that this runs on, from 0; also 0 on a thread that is no worker.
-pub fn number() -> usize {
-    NUMBER.get()
 }
 
 fn lost(error: &io::Error) {
@@ -181,15 +182,15 @@ mod tests {
     }
 
     impl Open {
-        async fn with(workers: &Workers) -> Self {
+        async fn with(workers: &Workers<usize>) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let client = TcpStream::connect(listener.local_addr().unwrap());
             let client = client.await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
             let (tell, told) = mpsc::channel();
-            let serving = tokio::spawn(workers.serve(stream, async move |stream| {
+            let serving = tokio::spawn(workers.serve(stream, async move |stream, number| {
                 let thread = thread::current().id();
-                tell.send((number(), thread)).unwrap();
+                tell.send((number, thread)).unwrap();
                 let mut first = [0];
                 // Nothing comes before the client closes, but for what makes it fail.
                 stream.readable().await.unwrap();
@@ -221,7 +222,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_goes_where_the_fewest_are() {
-        let workers = Workers::start(3).unwrap();
+        let workers = Workers::start(vec![0, 1, 2]).unwrap();
         let mut open = Vec::new();
         for expected in [0, 1, 2, 0, 1, 2] {
             open.push(Open::with(&workers).await);
@@ -237,15 +238,15 @@ mod tests {
 
     #[tokio::test]
     async fn without_threads_the_callers_own_does_the_work() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start(vec![0]).unwrap();
         let open = Open::with(&workers).await;
         assert_eq!(open.thread, thread::current().id());
     }
 
     #[tokio::test]
     async fn threads_end_with_their_owner() {
-        let workers = Workers::start(2).unwrap();
-        let runtime = workers.threads[0].runtime.clone();
+        let workers = Workers::start(vec![0, 1]).unwrap();
+        let runtime = workers.workers[0].runtime.clone().unwrap();
         drop(workers);
         let ended = async {
             while runtime.spawn(std::future::ready(())).await.is_ok() {

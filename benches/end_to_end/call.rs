@@ -6,9 +6,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, Method, Request, StatusCode};
+use meeting_control::names::{AUTHORIZATION, METHOD_PATH};
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
-use meeting_control::upstream::wire;
-use meeting_control::{command, sandbox, server};
+use meeting_control::sandbox;
+use meeting_control::upstream::wire::UPDATE_PATH;
 use percent_encoding::percent_decode;
 use prost::Message as _;
 
@@ -25,11 +26,10 @@ impl Call {
     /// Sends `message`, an encoded protobuf, with the token that everything accepts.
     pub fn new(authority: &str, tls: bool, message: &[u8]) -> Result<Self, Failure> {
         let scheme = if tls { "https" } else { "http" };
-        let (service, method) = (server::SERVICE, server::METHOD);
-        let head = Request::post(format!("{scheme}://{authority}/{service}/{method}"))
+        let head = Request::post(format!("{scheme}://{authority}{METHOD_PATH}"))
             .header(CONTENT_TYPE, "application/grpc")
             .header(TE, "trailers")
-            .header(command::TOKEN, sandbox::TOKEN)
+            .header(&AUTHORIZATION, sandbox::TOKEN)
             .body(())?;
         let mut frame = BytesMut::new();
         frame.put_u8(0); // not compressed
@@ -43,10 +43,10 @@ impl Call {
 
     /// The REST call that the façade makes of it.
     pub fn direct(authority: &str) -> Result<Self, Failure> {
-        let (path, meeting) = (wire::PATH, sandbox::MEETING);
+        let (path, meeting) = (UPDATE_PATH, sandbox::MEETING);
         let head = Request::put(format!("http://{authority}{path}?conferenceID={meeting}"))
             .header(CONTENT_TYPE, "application/json")
-            .header(command::TOKEN, sandbox::TOKEN)
+            .header(&AUTHORIZATION, sandbox::TOKEN)
             .body(())?;
         Ok(Self {
             head,

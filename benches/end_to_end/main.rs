@@ -29,7 +29,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 use measure::Measurement;
 use pin::Cpus;
@@ -116,8 +118,12 @@ fn main() -> ExitCode {
             // Whoever started this process may end without a word.
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             // Ten thousand calls in flight over HTTP/1.1 are as many connections.
-            meeting_control::accept::raise_file_limit();
-            meeting_control::upstream::use_crypto();
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            let raised = Rlimit {
+                current: maximum,
+                maximum,
+            };
+            let _ = setrlimit(Resource::Nofile, raised);
             run(role)
         }
     };

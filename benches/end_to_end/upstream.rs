@@ -16,10 +16,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use meeting_control::call::REQUEST_ID;
-use meeting_control::deadline::parse_pause;
+use meeting_control::duration::parse_pause;
+use meeting_control::names::{AUTHORIZATION, REQUEST_ID};
 use meeting_control::sandbox;
-use meeting_control::upstream::wire;
+use meeting_control::upstream::wire::UPDATE_PATH;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
@@ -145,14 +145,13 @@ async fn answer(
     pause: Option<&Pause>,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let as_expected = request.method() == Method::PUT
-        && request.uri().path() == wire::PATH
+        && request.uri().path() == UPDATE_PATH
         && request
             .uri()
             .query()
             .and_then(|query| query.strip_prefix("conferenceID="))
             == Some(sandbox::MEETING)
-        && request.headers().get(meeting_control::command::TOKEN)
-            == Some(&HeaderValue::from_static(sandbox::TOKEN));
+        && request.headers().get(&AUTHORIZATION) == Some(&HeaderValue::from_static(sandbox::TOKEN));
     let body = request.into_body().collect().await?.to_bytes();
     if let Some(pause) = pause {
         pause.wait().await;
@@ -168,7 +167,7 @@ async fn answer(
         HeaderValue::from_static("application/json;charset=UTF-8"),
     );
     headers.insert(
-        REQUEST_ID,
+        &REQUEST_ID,
         HeaderValue::from_static("4836358e037348f1b78c5562a4c35dee"),
     );
     Ok(response)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use meeting_control::deadline::parse_pause;
+use meeting_control::duration::parse_pause;
 
 /// Client connections, where nothing else is asked for.
 const CONNECTIONS: u32 = 8;

@@ -1,42 +1,37 @@
 //! `serve` and `sandbox`, from settings to servers that run until they are told to stop.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::signals::Signals;
-use super::{Failure, SandboxArguments, Serve, Settings, greeting};
-use crate::admin::{self, Readiness};
+use super::{Failure, SandboxArguments, Serve, greeting};
+use crate::facade::{self, Facade, FacadeError, Listeners, bind};
 use crate::sandbox::Sandbox;
 use crate::server::tls::Tls;
-use crate::server::{self, Server};
-use crate::service::Service;
 use crate::telemetry;
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::trace::Tracing;
-use crate::upstream::{BaseUrl, SetupError, Upstream};
-use crate::workers::{self, Workers};
+use crate::upstream::BaseUrl;
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let facade = self.settings.prepare(&self.upstream)?;
-        let listeners = self.settings.bind().await?;
+        // First of all, so that no signal finds nobody there.
+        let signals = Signals::listen().map_err(no_signals)?;
+        telemetry::init(&self.telemetry).map_err(run)?;
+        let facade = Facade::new(&self.upstream, self.facade.clone())?;
+        let listeners = Listeners::bind(&self.facade).await.map_err(Failure::Run)?;
         self.announce(&listeners)?;
-        self.settings.serve(listeners, facade).await
+        serve(signals, facade, listeners).await
     }
-}
 
-impl Serve {
     /// The first log line: what runs, where, and within which settings.
     fn announce(&self, listeners: &Listeners) -> Result<(), Failure> {
-        let Settings {
+        let facade::Settings {
             server,
             tls,
             deadline,
             upstream,
             ..
-        } = &self.settings;
+        } = &self.facade;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = %address(&listeners.grpc)?,
@@ -62,28 +57,34 @@ impl Serve {
 
 impl SandboxArguments {
     pub(super) async fn run(mut self) -> Result<(), Failure> {
+        let signals = Signals::listen().map_err(no_signals)?;
+        telemetry::init(&self.telemetry).map_err(run)?;
         // Before any port is bound, as far as it can be said without one.
-        self.settings.upstream.check().map_err(setting)?;
-        Tls::load(&self.settings.tls).map_err(|error| Failure::Setting(error.to_string()))?;
+        self.facade.upstream.check().map_err(FacadeError::from)?;
+        Tls::load(&self.facade.tls).map_err(FacadeError::from)?;
         // Wherever the stand-in listens, it is ours.
-        self.settings.upstream.allow_plaintext_upstream = true;
-        let rest = bind("--rest-listen", self.rest_listen).await?;
+        self.facade.upstream.allow_plaintext_upstream = true;
+        let rest = bind("--rest-listen", self.rest_listen)
+            .await
+            .map_err(Failure::Run)?;
         let rest_address = address(&rest)?;
         let stand_in = Sandbox::new(greeting::change).serve(&rest);
         if self.rest_only {
-            let signals = Signals::listen().map_err(no_signals)?;
             greeting::rest_only(rest_address);
-            tokio::select! {
-                () = stand_in => {}
-                () = signals.nth(1) => {}
-            }
-            return Ok(());
+            let ended = signals.run(|stop| async {
+                tokio::select! {
+                    () = stand_in => {}
+                    _ = stop => {}
+                }
+            });
+            // It is gone at the first signal.
+            return ended.await.map_err(Failure::from);
         }
         let base: BaseUrl = format!("http://{}", greeting::reachable(rest_address))
             .parse()
             .map_err(Failure::Setting)?;
-        let facade = self.settings.prepare(&base)?;
-        let listeners = self.settings.bind().await?;
+        let facade = Facade::new(&base, self.facade.clone())?;
+        let listeners = Listeners::bind(&self.facade).await.map_err(Failure::Run)?;
         greeting::sandbox(&greeting::Addresses {
             grpc: address(&listeners.grpc)?,
             admin: address(&listeners.admin)?,
@@ -91,98 +92,21 @@ impl SandboxArguments {
         });
         tokio::select! {
             () = stand_in => Ok(()),
-            ended = self.settings.serve(listeners, facade) => ended,
+            ended = serve(signals, facade, listeners) => ended,
         }
     }
 }
 
-/// The façade, ready to serve.
-struct Facade {
-    server: Server,
-    metrics: Arc<Metrics>,
-    tracing: Option<Tracing>,
-    readiness: Readiness,
-}
-
-struct Listeners {
-    grpc: TcpListener,
-    admin: TcpListener,
-}
-
-impl Settings {
-    /// All that can fail because of a setting, before any port is bound.
-    fn prepare(&self, base: &BaseUrl) -> Result<Facade, Failure> {
-        let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
-        let threads = workers::count();
-        let upstream =
-            Upstream::new(base, &self.upstream, &metrics.upstream, threads).map_err(setting)?;
-        let tls = Tls::load(&self.tls).map_err(|error| Failure::Setting(error.to_string()))?;
-        let tracing = Tracing::from_environment().map_err(Failure::Setting)?;
-        let readiness = Readiness::default();
-        let server = Server::new(
-            Service::new(upstream),
-            self.server.clone(),
-            tls,
-            self.deadline.timeout,
-            &metrics,
-            tracing.clone(),
-            readiness.clone(),
-        )
-        .map_err(|error| Failure::Run(error.to_string()))?;
-        let workers = Workers::start(threads)
-            .map_err(|error| Failure::Run(format!("threads cannot start: {error}")))?;
-        let server = server.with_workers(workers);
-        telemetry::init(&self.telemetry).map_err(|error| Failure::Run(error.to_string()))?;
-        Ok(Facade {
-            server,
-            metrics,
-            tracing,
-            readiness,
+async fn serve(signals: Signals, facade: Facade, listeners: Listeners) -> Result<(), Failure> {
+    let ended = signals.run(|stop| {
+        facade.serve(listeners, async {
+            // An error means that no signal can come any more: the process ends.
+            let _ = stop.await;
         })
-    }
-
-    async fn bind(&self) -> Result<Listeners, Failure> {
-        Ok(Listeners {
-            grpc: bind("--listen", self.server.listen).await?,
-            admin: bind("--admin-listen", self.admin.admin_listen).await?,
-        })
-    }
-
-    async fn serve(&self, listeners: Listeners, facade: Facade) -> Result<(), Failure> {
-        let signals = Signals::listen().map_err(no_signals)?;
-        let admin = admin::serve(&listeners.admin, facade.metrics, facade.readiness);
-        let spans = facade.tracing.clone();
-        let serving = async {
-            facade
-                .server
-                .serve(listeners.grpc, signals.clone().nth(1))
-                .await;
-            // Last, so that the calls which ended while draining are told as well.
-            if let Some(tracing) = facade.tracing {
-                tracing.flush().await;
-            }
-        };
-        tokio::select! {
-            () = serving => Ok(()),
-            () = signals.clone().nth(2) => {
-                if let Some(tracing) = spans {
-                    tracing.abandon();
-                }
-                Err(Failure::Run("stopped at once by a second signal".to_owned()))
-            }
-            () = admin => Ok(()),
-        }
-    }
-}
-
-fn setting(error: SetupError) -> Failure {
-    Failure::Setting(error.to_string())
-}
-
-async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Failure::Run(format!("{flag}: cannot listen on {address}: {error}")))
+    });
+    ended
+        .await?
+        .map_err(|error| Failure::Run(format!("threads cannot start: {error}")))
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
@@ -193,4 +117,8 @@ fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
 
 fn no_signals(error: std::io::Error) -> Failure {
     Failure::Run(format!("signals cannot be received: {error}"))
+}
+
+fn run(error: impl std::error::Error) -> Failure {
+    Failure::Run(error.to_string())
 }

@@ -1,37 +1,57 @@
 //! SIGTERM and Ctrl-C: the first asks for an orderly end, the second for an end at once.
 
+use std::io;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
-/// Counts the signals that ask the process to stop.
-#[derive(Debug, Clone)]
-pub(super) struct Signals(watch::Receiver<u32>);
-
-impl Signals {
-    /// Takes over both signals from now on.
-    pub(super) fn listen() -> std::io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        let (count, counted) = watch::channel(0);
-        tokio::spawn(count_up(terminate, interrupt, count));
-        Ok(Self(counted))
-    }
-
-    /// Resolves when the `nth` signal has come, counted from 1.
-    pub(super) async fn nth(mut self, nth: u32) {
-        if self.0.wait_for(|count| *count >= nth).await.is_err() {
-            // The runtime is going away, and everything with it.
-            std::future::pending().await
-        }
-    }
+/// The signals that ask the process to stop, from the moment of [`Signals::listen`].
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-async fn count_up(mut terminate: Signal, mut interrupt: Signal, count: watch::Sender<u32>) {
-    loop {
+/// A second signal came before the end.
+#[derive(Debug)]
+pub(super) struct Interrupted;
+
+impl Signals {
+    /// Takes over both signals from now on; one that comes before [`Signals::run`] is not lost.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Runs what `start` makes of the first signal, a future that resolves when it comes, to its end.
+    ///
+    /// # Errors
+    /// [`Interrupted`] when a second signal came first; what ran is dropped.
+    pub(super) async fn run<F: Future>(
+        mut self,
+        start: impl FnOnce(oneshot::Receiver<()>) -> F,
+    ) -> Result<F::Output, Interrupted> {
+        let (stop, stopped) = oneshot::channel();
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            ended = start(stopped) => Ok(ended),
+            () = async {
+                self.next().await;
+                // An error means that it ends already.
+                let _ = stop.send(());
+                self.next().await;
+            } => Err(Interrupted),
         }
-        count.send_modify(|count| *count += 1);
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -42,7 +42,7 @@ fn a_sandbox_has_the_flags_of_serve_but_the_upstream_and_stays_on_loopback() {
     let Command::Sandbox(sandbox) = read("meeting-control sandbox").unwrap().command else {
         panic!("not a sandbox");
     };
-    assert!(sandbox.settings.server.listen.ip().is_loopback());
+    assert!(sandbox.facade.server.listen.ip().is_loopback());
     assert!(sandbox.rest_listen.ip().is_loopback());
 }
 

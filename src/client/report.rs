@@ -5,9 +5,8 @@ use tonic::metadata::MetadataMap;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
 
-use super::{REQUEST_ID, UPSTREAM_REQUEST_ID};
+use crate::names::{self, REQUEST_ID, UPSTREAM_REQUEST_ID};
 use crate::print;
-use crate::status::code_name;
 
 /// The settings were accepted.
 pub(super) fn success<'a>(
@@ -22,7 +21,7 @@ pub(super) fn success<'a>(
         "OK: meeting {conference_id}: {}",
         changed.join(", ")
     ));
-    for key in [REQUEST_ID, UPSTREAM_REQUEST_ID] {
+    for key in [REQUEST_ID.as_str(), UPSTREAM_REQUEST_ID.as_str()] {
         if let Some(id) = metadata.get(key).and_then(|id| id.to_str().ok()) {
             line(key, id, print::line);
         }
@@ -33,7 +32,7 @@ pub(super) fn success<'a>(
 pub(super) fn failure(status: &Status) {
     print::error_line(&format!(
         "{}: {}",
-        code_name(status.code()),
+        names::code(status.code()),
         status.message()
     ));
     let print = print::error_line;
@@ -61,7 +60,7 @@ pub(super) fn failure(status: &Status) {
         );
     }
     if let Some(request) = details.request_info() {
-        line(REQUEST_ID, &request.request_id, print);
+        line(REQUEST_ID.as_str(), &request.request_id, print);
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::{Misuse, read_small};
-use crate::deadline::parse_limit;
-use crate::upstream::causes;
+use crate::causes::causes;
+use crate::duration::parse_limit;
 
 /// Which façade is called, and for how long.
 #[derive(Debug, Clone, clap::Args)]

@@ -1,5 +1,6 @@
 use super::*;
 
+const TOKEN: &str = "x-conference-authorization";
 const TOKEN_TEXT: &str = "cnr000000000000000000000000000000000000000000000000";
 
 fn metadata(entries: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -22,9 +23,9 @@ fn faults(
     entries: &[(&'static str, &[u8])],
     request: UpdateStartedConfConfigRequest,
 ) -> (bool, Vec<&'static str>) {
-    let rejection = UpdateCommand::read(&metadata(entries), request).unwrap_err();
-    let fields = rejection.violations.iter().map(|v| v.field).collect();
-    (rejection.token_missing, fields)
+    let invalid = UpdateCommand::read(&metadata(entries), request).unwrap_err();
+    let fields = invalid.violations.iter().map(|v| v.field).collect();
+    (invalid.token_missing, fields)
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn each_broken_rule_is_named() {
         ..request()
     };
     let too_long = "9".repeat(129);
-    let long_token = vec![b'x'; LONGEST_TOKEN + 1];
+    let long_token = vec![b'x'; MAX_TOKEN + 1];
 
     type Entries<'a> = &'a [(&'static str, &'a [u8])];
     let cases: &[(Entries<'_>, UpdateStartedConfConfigRequest, &[&str])] = &[
@@ -88,9 +89,9 @@ fn each_broken_rule_is_named() {
 
 #[test]
 fn the_longest_allowed_values_pass() {
-    let long_token = vec![b'x'; LONGEST_TOKEN];
+    let long_token = vec![b'x'; MAX_TOKEN];
     let request = UpdateStartedConfConfigRequest {
-        conference_id: "9".repeat(LONGEST_CONFERENCE_ID),
+        conference_id: "9".repeat(MAX_CONFERENCE_ID),
         ..request()
     };
     assert!(UpdateCommand::read(&metadata(&[(TOKEN, &long_token)]), request).is_ok());

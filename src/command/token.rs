@@ -10,7 +10,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use http::HeaderValue;
 
 /// Real tokens have some 50 characters.
-const SHORTEST_SECRET: usize = 8;
+const MIN_SECRET: usize = 8;
 
 const BASIC: &str = "basic ";
 const LENIENT: GeneralPurposeConfig =
@@ -41,7 +41,7 @@ impl ControlToken {
         self.0.clone()
     }
 
-    /// Takes the token out of a text that the REST side wrote, in each spelling it may have there.
+    /// Takes the token out of a text that the upstream wrote, in each spelling it may have there.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.is_longer_than(text) {
             return Cow::Borrowed(text);
@@ -94,7 +94,7 @@ impl ControlToken {
         ]
         .into_iter()
         .flatten()
-        .filter(|secret| secret.len() >= SHORTEST_SECRET)
+        .filter(|secret| secret.len() >= MIN_SECRET)
     }
 }
 

@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use crate::command;
+use crate::names::AUTHORIZATION;
 use crate::setting::{SETTINGS, Values};
 use crate::upstream::error_code;
 
@@ -92,7 +93,7 @@ fn conference_id(query: &str) -> Result<String, Refused> {
 }
 
 fn token(headers: &HeaderMap) -> Result<(), Refused> {
-    let sent = headers.get(command::TOKEN).ok_or(NO_TOKEN)?;
+    let sent = headers.get(&AUTHORIZATION).ok_or(NO_TOKEN)?;
     let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
     if sent == TOKEN || *sent == basic {
         Ok(())
@@ -152,7 +153,7 @@ mod tests {
         let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
         for token in [TOKEN, &basic] {
             let headers = headers(&[
-                (command::TOKEN, token),
+                (AUTHORIZATION.as_str(), token),
                 ("content-type", "application/json;charset=UTF-8"),
             ]);
             let (id, values) = request(
@@ -168,41 +169,46 @@ mod tests {
     #[test]
     fn each_mistake_has_its_code() {
         const JSON: (&str, &str) = ("content-type", "application/json");
-        const GOOD: (&str, &str) = (command::TOKEN, TOKEN);
+        let good: (&str, &str) = (AUTHORIZATION.as_str(), TOKEN);
         const ID: Option<&str> = Some("conferenceID=1");
         const BODY: &[u8] = br#"{"lockSharing":1}"#;
         type Entries<'a> = &'a [(&'static str, &'a str)];
         let basic_without_base64 = format!("Basic {TOKEN}");
         let cases: &[(Option<&str>, Entries<'_>, &[u8], Refused)] = &[
-            (None, &[GOOD, JSON], BODY, NO_ID),
-            (Some("conferenceID="), &[GOOD, JSON], BODY, NO_ID),
-            (Some("conferenceID=%ff"), &[GOOD, JSON], BODY, BAD_PARAMETER),
-            (Some("conferenceID=%0a"), &[GOOD, JSON], BODY, BAD_PARAMETER),
+            (None, &[good, JSON], BODY, NO_ID),
+            (Some("conferenceID="), &[good, JSON], BODY, NO_ID),
+            (Some("conferenceID=%ff"), &[good, JSON], BODY, BAD_PARAMETER),
+            (Some("conferenceID=%0a"), &[good, JSON], BODY, BAD_PARAMETER),
             (ID, &[JSON], BODY, NO_TOKEN),
-            (ID, &[(command::TOKEN, "cnr1"), JSON], BODY, BAD_TOKEN),
             (
                 ID,
-                &[(command::TOKEN, &basic_without_base64), JSON],
+                &[(AUTHORIZATION.as_str(), "cnr1"), JSON],
                 BODY,
                 BAD_TOKEN,
             ),
-            (ID, &[GOOD], BODY, BAD_PARAMETER),
             (
                 ID,
-                &[GOOD, ("content-type", "text/plain")],
+                &[(AUTHORIZATION.as_str(), &basic_without_base64), JSON],
+                BODY,
+                BAD_TOKEN,
+            ),
+            (ID, &[good], BODY, BAD_PARAMETER),
+            (
+                ID,
+                &[good, ("content-type", "text/plain")],
                 BODY,
                 BAD_PARAMETER,
             ),
-            (ID, &[GOOD, JSON], b"", NO_BODY),
-            (ID, &[GOOD, JSON], b"{}", NO_BODY),
-            (ID, &[GOOD, JSON], b"[]", NOT_JSON),
-            (ID, &[GOOD, JSON], b"{", NOT_JSON),
-            (ID, &[GOOD, JSON], br#"{"unknown":1}"#, BAD_PARAMETER),
-            (ID, &[GOOD, JSON], br#"{"lockSharing":2}"#, OUT_OF_RANGE),
-            (ID, &[GOOD, JSON], br#"{"lockSharing":"1"}"#, OUT_OF_RANGE),
+            (ID, &[good, JSON], b"", NO_BODY),
+            (ID, &[good, JSON], b"{}", NO_BODY),
+            (ID, &[good, JSON], b"[]", NOT_JSON),
+            (ID, &[good, JSON], b"{", NOT_JSON),
+            (ID, &[good, JSON], br#"{"unknown":1}"#, BAD_PARAMETER),
+            (ID, &[good, JSON], br#"{"lockSharing":2}"#, OUT_OF_RANGE),
+            (ID, &[good, JSON], br#"{"lockSharing":"1"}"#, OUT_OF_RANGE),
             (
                 ID,
-                &[GOOD, JSON],
+                &[good, JSON],
                 br#"{"callInRestriction":1}"#,
                 BAD_PARAMETER,
             ),

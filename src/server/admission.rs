@@ -1,18 +1,16 @@
 //! Who may call: the names in a client certificate against the list of allowed ones.
 
+use std::future::{Ready, ready};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::Request;
 use rustls::pki_types::CertificateDer;
-use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::{BoxError, Layer, Service};
 use webpki::EndEntityCert;
 
-use crate::call::{Call, Peer};
-use crate::status;
+use crate::call::Peer;
 
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,11 +83,16 @@ pub(super) fn peer(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> P
     Peer::named(identity, allow.is_empty() || admitting.is_some())
 }
 
-/// Adds [`Admission`] to a gRPC service.
+/// The peer has no name that may call.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer may not call")]
+pub(super) struct NotAdmitted;
+
+/// Adds [`Admission`] to a service.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AdmissionLayer;
 
-/// Turns away peers that may not call.
+/// Lets requests through whose peer may call; to others the error is [`NotAdmitted`].
 #[derive(Debug, Clone)]
 pub(super) struct Admission<S>(S);
 
@@ -103,23 +106,21 @@ impl<S> Layer<S> for AdmissionLayer {
 
 impl<S, B> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<B>, Error = BoxError>,
 {
-    type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = Either<std::future::Ready<Result<Response<Body>, S::Error>>, S::Future>;
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Either<Ready<Result<S::Response, BoxError>>, S::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let extensions = request.extensions();
-        if extensions.get::<Peer>().is_some_and(Peer::may_call) {
-            return Either::Right(self.0.call(request));
+        match request.extensions().get::<Peer>() {
+            Some(peer) if peer.may_call() => Either::Right(self.0.call(request)),
+            _ => Either::Left(ready(Err(NotAdmitted.into()))),
         }
-        let status = status::not_admitted(extensions.get::<Arc<Call>>().map(AsRef::as_ref));
-        Either::Left(std::future::ready(Ok(status.into_http())))
     }
 }
 

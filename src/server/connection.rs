@@ -14,12 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::greeted::Greeted;
-use super::services::Services;
+use super::layers::Services;
+use super::preface::Preface;
 use crate::call::Peer;
 
 /// The largest header list; leaves room for a token that is too long to be told so.
-const LARGEST_HEADERS: u32 = 16 * 1024;
+const MAX_HEADERS: u32 = 16 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;
 /// What a client may send ahead on all its streams.
@@ -27,15 +27,15 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// Answers that wait to be sent on one stream.
 const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that a client has reset and that are not yet swept up; more, and the client is flooding.
-const MOST_RESET_STREAMS: usize = 64;
+const MAX_RESET_STREAMS: usize = 64;
 /// Resets of ours for protocol errors of a client's; more, and the client is flooding.
-const MOST_LOCAL_RESETS: usize = 256;
-/// How often a silent connection is asked whether it is still there, …
+const MAX_LOCAL_RESETS: usize = 256;
+/// How often a silent connection is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// … and how long it may take to say so.
+/// How long it may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a client may take over its first frame.
-pub(super) const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take over the preface of HTTP/2.
+pub(super) const MAX_PREFACE: Duration = Duration::from_secs(10);
 
 /// What connections are to do.
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +50,10 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// The most calls at once.
-    pub(super) most_streams: u32,
-    /// After so long, ±10 %, the client is asked to make a new connection, …
+    pub(super) max_streams: u32,
+    /// The age at which the client is asked to make a new connection, ±10 %.
     pub(super) age: Duration,
-    /// … and after so much more, the calls that are still open are cut off.
+    /// How long after that the calls that are still open are cut off.
     pub(super) grace: Duration,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     bounds: Bounds,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let (stream, greeting) = Greeted::new(stream);
+    let (stream, preface) = Preface::watch(stream);
     let of_calls = peer.clone();
     let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -76,19 +76,19 @@ pub(super) async fn serve(
         services.answer(request).inspect(move |_| drop(open))
     });
     let mut connection =
-        pin!(builder(bounds.most_streams).serve_connection(TokioIo::new(stream), service));
+        pin!(builder(bounds.max_streams).serve_connection(TokioIo::new(stream), service));
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
         _ended = connection.as_mut() => return,
-        () = greeting.missed(GREETING_LIMIT) => {
+        () = preface.missed(MAX_PREFACE) => {
             tracing::debug!("a connection is closed: no HTTP/2 in time");
             return;
         }
         () = sleep(jittered(bounds.age)) => Instant::now() + bounds.grace,
         until = draining(&mut phase) => until,
     };
-    if !greeting.is_complete() {
+    if !preface.is_complete() {
         // Nobody is there yet to be told, and nothing can be on its way.
         return;
     }
@@ -105,17 +105,17 @@ pub(super) async fn serve(
     }
 }
 
-fn builder(most_streams: u32) -> http2::Builder<TokioExecutor> {
+fn builder(max_streams: u32) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(most_streams)
-        .max_header_list_size(LARGEST_HEADERS)
+        .max_concurrent_streams(max_streams)
+        .max_header_list_size(MAX_HEADERS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(MOST_RESET_STREAMS)
-        .max_local_error_reset_streams(MOST_LOCAL_RESETS)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .auto_date_header(false);

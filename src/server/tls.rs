@@ -14,8 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::admission::{self, NamePattern};
+use super::metrics::Connections;
 use crate::call::Peer;
-use crate::telemetry::metrics::Connections;
 
 mod files;
 
@@ -24,7 +24,7 @@ use files::{Files, Fingerprint, Loaded};
 /// How often the files are looked at.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a handshake may take.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// How callers are to come in.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -132,7 +132,7 @@ impl Tls {
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
         let config = self.loaded().config;
-        let stream = timeout(HANDSHAKE_LIMIT, TlsAcceptor::from(config).accept(stream))
+        let stream = timeout(MAX_HANDSHAKE, TlsAcceptor::from(config).accept(stream))
             .await
             .map_err(|_| {
                 io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")
@@ -157,7 +157,7 @@ impl Tls {
 
     /// Looks at the files now and then, until the future is dropped. `metrics` shows when what is in use
     /// ends.
-    pub(super) async fn watch(self, metrics: Arc<Connections>) {
+    pub(super) async fn watch(&self, metrics: &Connections) {
         metrics.use_certificate(self.loaded().not_after);
         let mut in_use = Arc::clone(&self.first);
         let mut refused = None;

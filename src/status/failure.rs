@@ -1,14 +1,22 @@
-//! A call to the REST side that brought no usable answer, as a verdict.
+//! A call to the upstream that brought no usable answer, as a verdict.
 
 use tonic::Code;
 
 use super::{Verdict, fate};
 use crate::call::Outcome;
+use crate::causes::causes;
 use crate::upstream::UpstreamError;
 
 impl Verdict {
-    /// Judges a failure at the REST side, `outcome` being what the whole call leaves behind.
-    pub(super) fn of(error: &UpstreamError, outcome: Outcome) -> Self {
+    /// Judges a failure of the upstream, `outcome` being what the whole call leaves behind.
+    pub fn failed(error: &UpstreamError, outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            ..Self::of(error, outcome)
+        }
+    }
+
+    fn of(error: &UpstreamError, outcome: Outcome) -> Self {
         let fate = fate(outcome);
         let (code, reason, sentence) = match error {
             UpstreamError::Refused(refusal) => return Self::refused(refusal, outcome),
@@ -69,7 +77,7 @@ impl Verdict {
             }
         };
         Self {
-            cause: Some(crate::upstream::causes(error)),
+            cause: Some(causes(error)),
             alarming: matches!(error, UpstreamError::TlsFailed(_)),
             ..Self::ours(code, reason, format!("{sentence}; {fate}."))
         }

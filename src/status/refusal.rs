@@ -1,4 +1,4 @@
-//! A refusal by the REST side as a verdict: its own code first, the HTTP status second.
+//! A refusal by the upstream as a verdict: its own code first, the HTTP status second.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::call::Outcome;
 use crate::upstream::error::Refusal;
 use crate::upstream::error_code::{self, Retry};
 
-/// What a caller is asked to wait when the REST side does not say.
+/// What a caller is asked to wait when the upstream does not say.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest symbol that `ErrorInfo.reason` may hold.
-const LONGEST_REASON: usize = 63;
+const MAX_REASON: usize = 63;
 
 impl Verdict {
     pub(super) fn refused(refusal: &Refusal, outcome: Outcome) -> Self {
@@ -39,7 +39,7 @@ impl Verdict {
             message: sentence(refusal, outcome),
             metadata,
             retry_after: refusal.retry_after.or(default_delay),
-            // The REST side does not know the call that we are made for: wrong host, path or site.
+            // The upstream does not know the call that we are made for: wrong host, path or site.
             alarming: code == Code::Unimplemented,
             ..Self::ours(code, &reason(refusal), String::new())
         }
@@ -75,7 +75,7 @@ fn reason(refusal: &Refusal) -> String {
 /// Whether a text may stand as `ErrorInfo.reason`: UPPER_SNAKE, 2 to 63 characters.
 pub(super) fn is_symbol(text: &str) -> bool {
     let bytes = text.as_bytes();
-    (2..=LONGEST_REASON).contains(&bytes.len())
+    (2..=MAX_REASON).contains(&bytes.len())
         && bytes[0].is_ascii_uppercase()
         && bytes[bytes.len() - 1] != b'_'
         && bytes

@@ -5,29 +5,32 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::trace::{
-    SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+    SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, Tracer as _,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::sync::oneshot;
 use tonic::Code;
 use url::Url;
 
-/// How long the last spans may take to leave.
-const FLUSH_LIMIT: Duration = Duration::from_secs(3);
+use super::traceparent::Traceparent;
+use crate::names::{METHOD, SERVICE};
 
-/// Makes spans and exports them in batches, in the background. Cheap to clone.
+/// How long the last spans may take to leave.
+const MAX_FLUSH: Duration = Duration::from_secs(3);
+
+/// Makes spans. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Tracing {
-    provider: SdkTracerProvider,
-    tracer: SdkTracer,
-}
+pub struct Tracing(SdkTracer);
+
+/// Exports spans in batches, in the background, until it is dropped.
+#[derive(Debug)]
+pub struct Export(SdkTracerProvider);
 
 /// A span that is open until it is ended or dropped.
 #[derive(Debug, Clone)]
@@ -41,7 +44,7 @@ impl Tracing {
     ///
     /// # Errors
     /// A sentence when the environment asks for something impossible.
-    pub fn from_environment() -> Result<Option<Self>, String> {
+    pub fn from_environment() -> Result<Option<(Self, Export)>, String> {
         let names_a_collector = [
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -69,36 +72,40 @@ impl Tracing {
             .with_batch_exporter(exporter)
             .with_resource(resource)
             .build();
-        let tracer = provider.tracer("meeting-control");
-        Ok(Some(Self { provider, tracer }))
+        let tracing = Self(provider.tracer("meeting-control"));
+        Ok(Some((tracing, Export(provider))))
     }
 
-    /// Opens the span of a call, a child of the caller's span if its metadata names one.
-    pub fn call(&self, metadata: &HeaderMap, service: &'static str, method: &'static str) -> Span {
-        let parent = TraceContextPropagator::new().extract(&Metadata(metadata));
+    /// Opens the span of a call of our method, a child of the caller's span if it named one.
+    pub fn call(&self, metadata: &HeaderMap, parent: Option<&Traceparent>) -> Span {
+        let parent = parent.and_then(|parent| context_of(parent, metadata));
+        let parent = parent.unwrap_or_default();
         let span = self
-            .tracer
-            .span_builder(format!("{service}/{method}"))
+            .0
+            .span_builder(format!("{SERVICE}/{METHOD}"))
             .with_kind(SpanKind::Server)
             .with_attributes([
                 KeyValue::new("rpc.system", "grpc"),
-                KeyValue::new("rpc.service", service),
-                KeyValue::new("rpc.method", method),
+                KeyValue::new("rpc.service", SERVICE),
+                KeyValue::new("rpc.method", METHOD),
             ])
-            .start_with_context(&self.tracer, &parent);
+            .start_with_context(&self.0, &parent);
         Span {
             context: parent.with_span(span),
-            tracer: Arc::new(self.tracer.clone()),
+            tracer: Arc::new(self.0.clone()),
         }
     }
+}
 
+impl Export {
     /// Exports what is left, within a few seconds.
     pub async fn flush(self) {
+        let provider = self.0.clone();
         let (tell, flushed) = oneshot::channel();
         // A thread of its own: the runtime's may all be waiting for a name server.
         let flushing = thread::Builder::new().name("flush".to_owned());
         let started = flushing.spawn(move || {
-            let _ = tell.send(self.provider.shutdown_with_timeout(FLUSH_LIMIT));
+            let _ = tell.send(provider.shutdown_with_timeout(MAX_FLUSH));
         });
         if let Err(error) = started {
             tracing::warn!(cause = %error, "the last spans were not exported");
@@ -107,20 +114,21 @@ impl Tracing {
             tracing::warn!(cause = %error, "the last spans were not exported");
         }
     }
+}
 
-    /// Exports nothing more. Merely dropped, it would wait for the exporter, for seconds.
-    pub fn abandon(self) {
-        // Of course the time is up.
-        let _ = self.provider.shutdown_with_timeout(Duration::ZERO);
+impl Drop for Export {
+    fn drop(&mut self) {
+        // The library's own drop would wait for the exporter, for seconds. After a flush, nothing is left.
+        let _ = self.0.shutdown_with_timeout(Duration::ZERO);
     }
 }
 
 impl Span {
     /// Opens the span of an attempt, the `number`th of its call, counted from 1.
     #[must_use]
-    pub fn attempt(&self, number: u32, url: &Url) -> Self {
+    pub fn attempt(&self, number: u32, method: &Method, url: &Url) -> Self {
         let mut attributes = vec![
-            KeyValue::new("http.request.method", "PUT"),
+            KeyValue::new("http.request.method", method.to_string()),
             KeyValue::new("url.full", url.to_string()),
             KeyValue::new(
                 "server.address",
@@ -138,7 +146,7 @@ impl Span {
         }
         let span = self
             .tracer
-            .span_builder("PUT")
+            .span_builder(method.to_string())
             .with_kind(SpanKind::Client)
             .with_attributes(attributes)
             .start_with_context(&*self.tracer, &self.context);
@@ -171,11 +179,11 @@ impl Span {
         self.context.span().set_attribute(KeyValue::new(key, value));
     }
 
-    /// Ends the span of a call.
-    pub fn end_call(&self, code: Code, outcome: &str) {
+    /// Ends the span of a call, with what a failure says of the settings.
+    pub fn end_call(&self, code: Code, outcome: Option<&'static str>) {
         self.set("rpc.grpc.status_code", code as i64);
-        if code != Code::Ok {
-            self.set("meeting_control.outcome", outcome.to_owned());
+        if let Some(outcome) = outcome {
+            self.set("meeting_control.outcome", outcome);
             // The caller's own faults are no errors of the server.
             let of_the_server = matches!(
                 code,
@@ -203,17 +211,22 @@ impl Span {
     }
 }
 
-/// The caller's metadata, as the propagator reads it.
-struct Metadata<'a>(&'a HeaderMap);
-
-impl Extractor for Metadata<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
-    }
+/// The caller's span as a parent of ours. The library's own reader takes ids that are too short or signed,
+/// and would carry them on.
+fn context_of(parent: &Traceparent, metadata: &HeaderMap) -> Option<Context> {
+    let state = metadata
+        .get("tracestate")
+        .and_then(|state| state.to_str().ok());
+    let context = SpanContext::new(
+        TraceId::from_hex(parent.trace_id()).ok()?,
+        SpanId::from_hex(parent.span_id()).ok()?,
+        TraceFlags::default().with_sampled(parent.is_sampled()),
+        true,
+        state
+            .and_then(|state| state.parse().ok())
+            .unwrap_or_default(),
+    );
+    Some(Context::new().with_remote_span_context(context))
 }
 
 #[allow(

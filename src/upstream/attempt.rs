@@ -1,144 +1,98 @@
-//! One attempt: counted, held to its time limit, and settled as applied, not applied or unknown.
+//! One attempt: held to its limit, counted, and settled whatever ends it, its caller's going away included.
 
-use std::future::{Ready, ready};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use futures_util::future::Either;
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Timeout, timeout};
-use tower::{Layer, Service};
+use http::HeaderValue;
+use tokio::time::{Instant, timeout};
 
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
-use super::wire::{Accepted, Answer, Content, Put};
+use super::metrics::Metrics;
+use super::transport::{Request, Transport};
+use super::wire::{Read, RestCall};
 use crate::call::{Call, Outcome};
 use crate::deadline::Deadline;
-use crate::telemetry::metrics::{self, AttemptEnd};
 use crate::telemetry::trace::Span;
 
-/// Adds [`Attempt`] to a service that carries requests and answers.
-#[derive(Debug, Clone)]
-pub(super) struct AttemptLayer {
-    limit: Duration,
-    metrics: Arc<metrics::Upstream>,
-}
-
-/// Sends a request once and reads the answer.
-#[derive(Debug, Clone)]
-pub(super) struct Attempt<S> {
-    inner: S,
-    limit: Duration,
-    metrics: Arc<metrics::Upstream>,
-}
-
-impl AttemptLayer {
-    /// `limit` is the longest time for one attempt; a call's deadline may shorten it.
-    pub(super) fn new(limit: Duration, metrics: Arc<metrics::Upstream>) -> Self {
-        Self { limit, metrics }
-    }
-}
-
-impl<S> Layer<S> for AttemptLayer {
-    type Service = Attempt<S>;
-
-    fn layer(&self, inner: S) -> Attempt<S> {
-        Attempt {
-            inner,
-            limit: self.limit,
-            metrics: Arc::clone(&self.metrics),
-        }
-    }
-}
-
-impl<S> Service<Put> for Attempt<S>
-where
-    S: Service<Put, Response = Answer, Error = UpstreamError>,
-{
-    type Response = Accepted;
-    type Error = UpstreamError;
-    type Future = Either<Ready<Result<Accepted, UpstreamError>>, UnderWay<S::Future>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut put: Put) -> Self::Future {
-        let limit = Limit::of(self.limit, &put.call.deadline);
-        if limit.time.is_zero() {
-            return Either::Left(ready(Err(limit.error(Progress::NotSent))));
-        }
-        put.call.start_attempt();
-        if let Some(reason) = put.retry_of {
-            self.metrics.retry(reason);
-        }
-        put.gate = Arc::default();
-        let watch = Watch::start(Arc::clone(&self.metrics), &put);
-        put.traceparent = watch.span.as_ref().and_then(Span::traceparent);
-        let content = Arc::clone(&put.content);
-        Either::Right(UnderWay {
-            answer: timeout(limit.time, self.inner.call(put)),
-            content,
-            limit,
-            watch: Some(watch),
-        })
-    }
-}
-
-pin_project! {
-    /// An attempt under way.
-    pub(super) struct UnderWay<F> {
-        #[pin]
-        answer: Timeout<F>,
-        content: Arc<Content>,
-        limit: Limit,
-        // Gone once the attempt has ended: what it leaves behind is known before its answer is.
-        watch: Option<Watch>,
-    }
-}
-
-impl<F> Future for UnderWay<F>
-where
-    F: Future<Output = Result<Answer, UpstreamError>>,
-{
-    type Output = Result<Accepted, UpstreamError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answer = ready!(this.answer.poll(cx));
-        let Some(watch) = this.watch.take() else {
-            // Only after the answer, when nobody polls any more.
-            return Poll::Pending;
-        };
-        let result = match answer {
-            Ok(Ok(answer)) => this.content.read(&answer),
-            Ok(Err(error)) => Err(error),
-            Err(_elapsed) => Err(this.limit.error(watch.gate.close())),
-        };
-        watch.end(&result);
-        Poll::Ready(result)
-    }
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptEnd {
+    /// The upstream did what it was asked.
+    Accepted,
+    /// The upstream answered, and said no.
+    Refused,
+    /// Nothing was sent.
+    NotSent,
+    /// Something was sent, and no answer came that can be understood.
+    NoAnswer,
+    /// The caller went away.
+    Cancelled,
 }
 
 /// The time that an attempt has, and whose time it is.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     time: Duration,
     /// What the caller was allowed, when its deadline comes first.
     deadline: Option<Duration>,
 }
 
-impl Limit {
-    fn of(attempt: Duration, deadline: &Deadline) -> Self {
-        let remaining = deadline.remaining();
-        Self {
-            time: attempt.min(remaining),
-            deadline: (remaining <= attempt).then(|| deadline.allowed()),
+/// An attempt under way. Dropped without an end, it counts as cancelled.
+pub(super) struct Attempt<'a> {
+    call: &'a Call,
+    metrics: &'a Metrics,
+    gate: Arc<Gate>,
+    span: Option<Span>,
+    started: Instant,
+    end: AttemptEnd,
+    /// Whether it may have changed the settings without a success that says so; `None` until it has ended.
+    in_doubt: Option<bool>,
+}
+
+// === impl AttemptEnd ===
+
+impl AttemptEnd {
+    pub(super) const ALL: [Self; 5] = [
+        Self::Accepted,
+        Self::Refused,
+        Self::NotSent,
+        Self::NoAnswer,
+        Self::Cancelled,
+    ];
+
+    /// The name of the end, as metrics and spans show it.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::NotSent => "not_sent",
+            Self::NoAnswer => "no_answer",
+            Self::Cancelled => "cancelled",
         }
     }
+}
 
-    fn error(&self, progress: Progress) -> UpstreamError {
+// === impl Limit ===
+
+impl Limit {
+    /// The smaller of the limit of one attempt and what is left until the deadline.
+    ///
+    /// # Errors
+    /// [`UpstreamError::DeadlineExceeded`] when nothing is left.
+    pub(super) fn new(attempt: Duration, deadline: &Deadline) -> Result<Self, UpstreamError> {
+        let remaining = deadline.remaining();
+        let limit = Self {
+            time: attempt.min(remaining),
+            deadline: (remaining <= attempt).then(|| deadline.allowed()),
+        };
+        if remaining.is_zero() {
+            return Err(limit.passed(Progress::NotSent));
+        }
+        Ok(limit)
+    }
+
+    fn passed(self, progress: Progress) -> UpstreamError {
         match self.deadline {
             Some(allowed) => UpstreamError::DeadlineExceeded { allowed, progress },
             None => UpstreamError::AttemptTimedOut {
@@ -149,68 +103,96 @@ impl Limit {
     }
 }
 
-/// Settles an attempt when it ends, or when its caller goes away.
-pub(super) struct Watch {
-    metrics: Arc<metrics::Upstream>,
-    call: Arc<Call>,
-    gate: Arc<Gate>,
-    span: Option<Span>,
-    started: Instant,
-    end: AttemptEnd,
-    /// What the attempt leaves behind, once that is known.
-    outcome: Option<Outcome>,
-}
+// === impl Attempt ===
 
-impl Watch {
-    fn start(metrics: Arc<metrics::Upstream>, put: &Put) -> Self {
-        let number = put.call.attempts();
-        let span = put.call.span.as_ref();
+impl<'a> Attempt<'a> {
+    /// Begins an attempt at `rest` for `call`; nothing is sent yet.
+    pub(super) fn start<R>(call: &'a Call, rest: &RestCall<R>, metrics: &'a Metrics) -> Self {
+        let number = call.start_attempt();
+        let span = call.span.as_ref();
         Self {
+            call,
             metrics,
-            call: Arc::clone(&put.call),
-            gate: Arc::clone(&put.gate),
-            span: span.map(|span| span.attempt(number, &put.content.url)),
+            gate: Arc::default(),
+            span: span.map(|span| span.attempt(number, &rest.method, &rest.url)),
             started: Instant::now(),
             end: AttemptEnd::Cancelled,
-            outcome: None,
+            in_doubt: None,
         }
     }
 
-    fn end(mut self, result: &Result<Accepted, UpstreamError>) {
-        let (status, outcome, end) = match result {
-            Ok(accepted) => (
-                Some(accepted.status),
-                Outcome::NotApplied,
-                AttemptEnd::Accepted,
-            ),
-            Err(UpstreamError::Refused(refusal)) => {
-                self.metrics.error(refusal.known.map(|row| row.code));
-                (Some(refusal.status), refusal.outcome(), AttemptEnd::Refused)
-            }
-            Err(error) => match error.outcome() {
-                Outcome::NotApplied => (None, Outcome::NotApplied, AttemptEnd::NotSent),
-                Outcome::Unknown => (None, Outcome::Unknown, AttemptEnd::NoAnswer),
-            },
+    /// Sends the call and reads the answer, within `limit`. Returns what came of it, and how long it took.
+    pub(super) fn run<R: Read>(
+        mut self,
+        rest: &RestCall<R>,
+        transport: &Transport,
+        limit: Limit,
+    ) -> impl Future<Output = (Result<R::Success, UpstreamError>, Duration)> {
+        let request = Request {
+            method: rest.method.clone(),
+            url: rest.url.clone(),
+            headers: rest.headers(&self.call.request_id, self.traceparent()),
+            body: rest.body.clone(),
+            gate: Arc::clone(&self.gate),
         };
-        if let (Some(span), Some(status)) = (&self.span, status) {
-            span.set("http.response.status_code", i64::from(status));
+        let answer = timeout(limit.time, transport.send(request));
+        async move {
+            let result = match answer.await {
+                Ok(Ok(answer)) => {
+                    if let Some(span) = &self.span {
+                        let status = i64::from(answer.status.as_u16());
+                        span.set("http.response.status_code", status);
+                    }
+                    rest.reader.read(&answer, SystemTime::now())
+                }
+                Ok(Err(error)) => Err(error),
+                Err(_elapsed) => Err(limit.passed(self.gate.close())),
+            };
+            let took = self.started.elapsed();
+            self.settle(&result);
+            (result, took)
         }
-        self.end = end;
-        self.outcome = Some(outcome);
+    }
+
+    /// The caller's own trace context, unless the attempt has a span.
+    fn traceparent(&self) -> Option<HeaderValue> {
+        match &self.span {
+            Some(span) => span.traceparent(),
+            None => self
+                .call
+                .traceparent
+                .as_ref()
+                .map(|own| own.header().clone()),
+        }
+    }
+
+    fn settle<T>(&mut self, result: &Result<T, UpstreamError>) {
+        let Err(error) = result else {
+            self.end = AttemptEnd::Accepted;
+            self.in_doubt = Some(false);
+            return;
+        };
+        let in_doubt = error.outcome() == Outcome::Unknown;
+        self.in_doubt = Some(in_doubt);
+        self.end = match error {
+            UpstreamError::Refused(refusal) => {
+                self.metrics.refused(refusal.known.map(|row| row.code));
+                AttemptEnd::Refused
+            }
+            _ if in_doubt => AttemptEnd::NoAnswer,
+            _ => AttemptEnd::NotSent,
+        };
     }
 }
 
-impl Drop for Watch {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        let elapsed = self.started.elapsed();
-        // Also without an end of its own, the attempt must leave no body that could still depart.
+        // However it ended, it must leave no body that could still depart.
         let progress = self.gate.close();
-        let outcome = self.outcome.unwrap_or(match progress {
-            Progress::NotSent => Outcome::NotApplied,
-            Progress::Sent | Progress::Answered => Outcome::Unknown,
-        });
-        self.call.end_attempt(outcome, elapsed);
-        self.metrics.attempt(self.end, elapsed);
+        if self.in_doubt.unwrap_or(progress != Progress::NotSent) {
+            self.call.doubt();
+        }
+        self.metrics.attempt(self.end, self.started.elapsed());
         if let Some(span) = &self.span {
             let failed = self.end != AttemptEnd::Accepted;
             span.end_attempt(failed.then(|| self.end.label()));

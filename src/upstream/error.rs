@@ -150,7 +150,7 @@ impl Refusal {
     pub fn outcome(&self) -> Outcome {
         match self.known {
             // Whether several settings are applied as one is not known.
-            Some(known) if self.several_settings && known.names_one_setting() => Outcome::Unknown,
+            Some(known) if self.several_settings && known.of_one_setting => Outcome::Unknown,
             Some(known) => known.outcome,
             None => error_code::by_status(self.status).outcome,
         }

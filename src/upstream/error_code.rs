@@ -29,6 +29,9 @@ pub struct Known {
     pub evidence: Evidence,
     /// One sentence for the caller, without a full stop.
     pub explanation: &'static str,
+    /// Whether the code refuses one setting and says nothing of others in the same request, which may
+    /// have been changed before.
+    pub of_one_setting: bool,
 }
 
 /// What an HTTP status means when no known code came with it.
@@ -75,18 +78,6 @@ pub fn find(code: &str, status: u16) -> Option<&'static Known> {
         .find(|row| row.is_called(code))
 }
 
-/// Codes that refuse one setting among several; the others may have been changed before.
-const OF_ONE_SETTING: [&str; 8] = [
-    "MMC.111072010",
-    "MMC.111072025",
-    "MMC.111072045",
-    "MMC.111072083",
-    "MMC.111072205",
-    "MMC.111072208",
-    "MMC.111112005",
-    "MMC.111112008",
-];
-
 impl Known {
     /// Whether `code` means this row, in any case: with its prefix, `APIGW.` for `APIG.`, or as nine
     /// digits alone. The gateway's four digits are too common to be taken for its own.
@@ -102,18 +93,13 @@ impl Known {
             }
         }
     }
-
-    /// Whether the code refuses one setting, and says nothing of others in the same request.
-    pub fn names_one_setting(&self) -> bool {
-        OF_ONE_SETTING.contains(&self.code)
-    }
 }
 
 /// What an HTTP status means on its own.
 #[rustfmt::skip] // one row per line
 pub fn by_status(status: u16) -> Meaning {
     use Code::*;
-    use Outcome::{NotApplied, Unknown as InDoubt};
+    use Outcome::{NotApplied, Unknown};
     use Retry::{Backoff, Never};
 
     let (grpc, outcome, retry, explanation) = match status {
@@ -122,15 +108,15 @@ pub fn by_status(status: u16) -> Meaning {
         403 => (PermissionDenied, NotApplied, Never, "does not allow this change"),
         404 | 410 => (NotFound, NotApplied, Never, "found nothing at this address or no such meeting"),
         405 | 501 => (Unimplemented, NotApplied, Never, "does not know this operation"),
-        408 | 504 => (DeadlineExceeded, InDoubt, Backoff, "timed out"),
+        408 | 504 => (DeadlineExceeded, Unknown, Backoff, "timed out"),
         409 => (Aborted, NotApplied, Never, "found a conflict with another change"),
         429 => (ResourceExhausted, NotApplied, Backoff, "is throttling calls"),
         400..=499 => (FailedPrecondition, NotApplied, Never, "refused the change"),
-        502 | 503 => (Unavailable, InDoubt, Backoff, "is not available"),
+        502 | 503 => (Unavailable, Unknown, Backoff, "is not available"),
         300..=399 => (Internal, NotApplied, Never, "answered with a redirect, which is not followed"),
-        100..=199 => (Internal, InDoubt, Never, "answered with an unfinished response"),
-        200..=299 => (Internal, InDoubt, Never, "reported a failure inside a success"),
-        _ => (Internal, InDoubt, Never, "failed"),
+        100..=199 => (Internal, Unknown, Never, "answered with an unfinished response"),
+        200..=299 => (Internal, Unknown, Never, "reported a failure inside a success"),
+        _ => (Internal, Unknown, Never, "failed"),
     };
     Meaning {
         grpc,
@@ -205,9 +191,11 @@ mod tests {
         ] {
             assert!(find(code, 400).is_none(), "{code:?}");
         }
-        for code in OF_ONE_SETTING {
-            assert!(find(code, 400).is_some(), "{code}");
-        }
         assert!(find("APIG.0201", 418).is_none(), "no row for this status");
+        assert!(find("XYZ.0101", 404).is_none(), "not the gateway's prefix");
+        assert!(
+            find("APIGW.111072005", 400).is_none(),
+            "not the gateway's number"
+        );
     }
 }

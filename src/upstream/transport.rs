@@ -1,4 +1,4 @@
-//! The HTTP client: carries a [`Put`] to the REST side and brings the answer back.
+//! The HTTP client: carries a request to the upstream and brings the answer back.
 //!
 //! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
 //! 64 KiB of an answer.
@@ -10,27 +10,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
+use http::{HeaderMap, Method};
 use http_body::{Frame, SizeHint};
-use reqwest::{Body, Request, Response};
-use tower::Service;
+use reqwest::{Body, Response};
+use url::Url;
 
 use super::Settings;
-use super::connection;
+use super::answer::Answer;
 use super::error::UpstreamError;
-use super::failure::{self, causes};
 use super::gate::Gate;
-use super::wire::{Answer, BaseUrl, Put};
+use super::wire::BaseUrl;
+use crate::causes::causes;
 
 mod clients;
+mod failure;
+mod reuse;
 mod tls;
 
-use clients::Clients;
+pub use clients::Renewal;
+
+use clients::{Clients, Recipe};
 
 /// How much of an answer is read; the rest is dropped with the connection.
-const LONGEST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
-/// The settings for the REST side cannot work.
+/// The settings for the upstream cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The token would cross a network in clear.
@@ -55,34 +59,72 @@ pub enum SetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// Chooses the process's TLS implementation; later calls change nothing. Call it before
-/// [`Upstream::new`](super::Upstream::new).
-pub fn use_crypto() {
-    // An error means that a choice has been made already, and that is just as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+/// One HTTP request.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// Says whether the body may still leave, and learns that it has.
+    pub(super) gate: Arc<Gate>,
 }
 
 /// Sends requests over pooled connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Transport {
-    clients: Clients,
-}
+pub(super) struct Transport(Arc<Clients>);
 
 impl Transport {
     /// Prepares clients for the API at `base`.
     ///
     /// # Errors
     /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
-    pub(super) fn new(
-        base: &BaseUrl,
-        settings: &Settings,
-        threads: usize,
-    ) -> Result<Self, SetupError> {
+    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Result<(Self, Renewal), SetupError> {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
-        let clients = Clients::new(base, settings, threads)?;
-        Ok(Self { clients })
+        let (renewal, recipe) = Recipe::new(base, settings)?;
+        Ok((Self(Arc::new(Clients::new(recipe)?)), renewal))
+    }
+
+    /// A transport with connections of its own.
+    ///
+    /// # Errors
+    /// [`SetupError`] when the HTTP client cannot start.
+    pub(super) fn for_thread(&self) -> Result<Self, SetupError> {
+        Ok(Self(Arc::new(self.0.for_thread()?)))
+    }
+
+    /// Sends a request, once, and brings back the answer.
+    ///
+    /// # Errors
+    /// [`UpstreamError`], sorted by phase, when no answer came that is HTTP.
+    pub(super) fn send(
+        &self,
+        request: Request,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, UpstreamError>> + Send>> {
+        let client = self.0.lend();
+        let gate = request.gate;
+        let mut out = reqwest::Request::new(request.method, request.url);
+        *out.headers_mut() = request.headers;
+        *out.body_mut() = Some(Body::wrap(GatedBody {
+            body: Some(request.body),
+            gate: Arc::clone(&gate),
+        }));
+        let exchange = reuse::observe(client.execute(out));
+        Box::pin(async move {
+            // Counts as carrying the call until it has ended.
+            let _client = client;
+            let (response, reused) = exchange.await;
+            let answer = match response {
+                Ok(response) => {
+                    gate.answered();
+                    receive(response).await
+                }
+                Err(error) => Err(error),
+            };
+            answer.map_err(|error| failure::classify(error, gate.close(), reused))
+        })
     }
 }
 
@@ -94,42 +136,11 @@ pub(super) fn check_roots(settings: &Settings) -> Result<(), SetupError> {
         .map_or(Ok(()), |file| tls::read(file).map(drop))
 }
 
-impl Service<Put> for Transport {
-    type Response = Answer;
-    type Error = UpstreamError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, UpstreamError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, put: Put) -> Self::Future {
-        let client = self.clients.lend();
-        Box::pin(async move {
-            let mut request = Request::new(Method::PUT, put.content.url.clone());
-            *request.headers_mut() = put.headers();
-            *request.body_mut() = Some(Body::wrap(Departure {
-                body: Some(put.content.body.clone()),
-                gate: Arc::clone(&put.gate),
-            }));
-            let (response, reused) = connection::observe(client.execute(request)).await;
-            let answer = match response {
-                Ok(response) => {
-                    put.gate.answered();
-                    receive(response).await
-                }
-                Err(error) => Err(error),
-            };
-            answer.map_err(|error| failure::classify(error, put.gate.close(), reused))
-        })
-    }
-}
-
 async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Bytes::new();
-    while body.len() < LONGEST_BODY {
+    while body.len() < MAX_BODY {
         match response.chunk().await {
             Ok(Some(more)) if body.is_empty() => body = more,
             Ok(Some(more)) => {
@@ -143,7 +154,7 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
             Err(error) => return Err(error),
         }
     }
-    body.truncate(LONGEST_BODY);
+    body.truncate(MAX_BODY);
     Ok(Answer {
         status,
         headers,
@@ -152,8 +163,8 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
 }
 
 /// The body of a request. It leaves only if the attempt still wants it to, and the attempt then knows:
-/// before that, the REST side cannot have changed anything, whatever goes wrong.
-struct Departure {
+/// before that, the upstream cannot have changed anything, whatever goes wrong.
+struct GatedBody {
     body: Option<Bytes>,
     gate: Arc<Gate>,
 }
@@ -161,18 +172,18 @@ struct Departure {
 /// The attempt ended before its body left.
 #[derive(Debug, thiserror::Error)]
 #[error("the attempt is over")]
-struct TooLate;
+struct AttemptOver;
 
-impl http_body::Body for Departure {
+impl http_body::Body for GatedBody {
     type Data = Bytes;
-    type Error = TooLate;
+    type Error = AttemptOver;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TooLate>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AttemptOver>>> {
         if !self.gate.pass() {
-            return Poll::Ready(Some(Err(TooLate)));
+            return Poll::Ready(Some(Err(AttemptOver)));
         }
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
     }

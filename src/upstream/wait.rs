@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
 /// The longest wait that is believed and handed on.
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The gateway's headers begin so, one for each kind of limit.
 const RATE_LIMIT: &str = "x-apig-ratelimit-";
@@ -18,14 +18,14 @@ pub(super) fn asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration
         .and_then(|value| retry_after(value.to_str().ok()?.trim(), now));
     after
         .or_else(|| rate_limit(headers))
-        .map(|wait| wait.min(LONGEST))
+        .map(|wait| wait.min(MAX_WAIT))
 }
 
 /// `Retry-After`: seconds, or an HTTP date.
 fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // So many digits that they overflow mean a very long time.
-        return Some(text.parse().map_or(LONGEST, Duration::from_secs));
+        return Some(text.parse().map_or(MAX_WAIT, Duration::from_secs));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -85,13 +85,13 @@ mod tests {
             ("7", Some(seconds(7))),
             (" 7 ", Some(seconds(7))),
             ("60", Some(seconds(60))),
-            ("61", Some(LONGEST)),
-            ("99999999999999999999999", Some(LONGEST)),
+            ("61", Some(MAX_WAIT)),
+            ("99999999999999999999999", Some(MAX_WAIT)),
             ("Sun, 06 Nov 1994 08:49:47 GMT", Some(seconds(10))),
             ("Sunday, 06-Nov-94 08:49:47 GMT", Some(seconds(10))),
             ("Sun Nov  6 08:49:47 1994", Some(seconds(10))),
             ("Sun, 06 Nov 1994 08:49:00 GMT", Some(seconds(0))),
-            ("Sat, 06 Nov 2094 08:49:37 GMT", Some(LONGEST)),
+            ("Sat, 06 Nov 2094 08:49:37 GMT", Some(MAX_WAIT)),
             ("", None),
             ("-1", None),
             ("+1", None),
@@ -109,7 +109,7 @@ mod tests {
             ("remain:0,limit:200,time:1 second", Some(seconds(1))),
             ("remain:0,limit:200,time:30 seconds", Some(seconds(30))),
             ("remain:0, limit:100, time:1 minute", Some(seconds(60))),
-            ("remain:0,limit:100,time:1 day", Some(LONGEST)),
+            ("remain:0,limit:100,time:1 day", Some(MAX_WAIT)),
             ("remain:99,limit:100,time:1 minute", None),
             ("remain:0,limit:100", None),
             ("remain:0,limit:100,time:1 fortnight", None),
@@ -120,6 +120,25 @@ mod tests {
                 wait(&[("x-apig-ratelimit-api", value)]),
                 expected,
                 "{value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_window_of_a_spent_limit_is_read_in_each_unit() {
+        for (time, seconds) in [
+            ("2 second", 2),
+            ("2 seconds", 2),
+            ("2 minute", 120),
+            ("2 hour", 7_200),
+            ("2 hours", 7_200),
+            ("2 day", 172_800),
+        ] {
+            let limit = format!("remain:0,limit:9,time:{time}");
+            assert_eq!(
+                spent_window(&limit),
+                Some(Duration::from_secs(seconds)),
+                "{time}"
             );
         }
     }

@@ -1,32 +1,24 @@
-//! The REST call on the wire: a command becomes a `PUT`, an HTTP answer becomes success or refusal.
-//!
-//! Pure. What the vendor documents, and what it leaves open, is why an answer is read leniently: any
-//! body of a success will do, and an error's code is looked for in every shape that was ever seen.
+//! A REST call as it goes out: method, URL, headers, body, and who reads its answer. Pure.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serializer as _;
 use url::{Host, Url};
 
-use super::envelope::{self, Envelope};
-use super::error::{Refusal, UpstreamError};
-use super::error_code;
-use super::gate::Gate;
-use super::wait;
-use crate::call::{self, Call};
+use super::answer::{self, Accepted, Answer, Context};
+use super::error::UpstreamError;
 use crate::command::{ControlToken, UpdateCommand};
+use crate::names::{AUTHORIZATION, REQUEST_ID, TRACEPARENT};
 use crate::setting::{SETTINGS, Values};
-use crate::telemetry::metrics::RetryReason;
 
-/// Path of the REST call below the base URL.
-pub const PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
+/// Path of the REST call that changes settings, below the base URL.
+pub const UPDATE_PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
 
 /// All that RFC 3986 does not call unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -35,72 +27,54 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The longest text of the REST side's that is handed on.
-const LONGEST_TEXT: usize = 256;
-/// The longest error code that is handed on.
-const LONGEST_CODE: usize = 64;
-
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("meeting-control/", env!("CARGO_PKG_VERSION")));
-const AUTHORIZATION: HeaderName = HeaderName::from_static(crate::command::TOKEN);
-const REQUEST_ID: HeaderName = HeaderName::from_static(call::REQUEST_ID);
-const TRACEPARENT: HeaderName = HeaderName::from_static(call::TRACEPARENT);
 
 /// Base URL of the REST API: `http` or `https`, with a host, perhaps with a path of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// Where the REST call goes: the base URL with the call's path.
+/// Where one kind of REST call goes: the base URL with the path of that kind.
 #[derive(Debug, Clone)]
 pub struct Endpoint(Url);
 
-/// One REST call, ready to be sent as often as needed.
-#[derive(Debug, Clone)]
-pub struct Put {
-    /// The gRPC call it serves.
-    pub call: Arc<Call>,
-    /// URL, token and body.
-    pub content: Arc<Content>,
-    /// In place of the caller's own, where the attempt has a span.
-    pub traceparent: Option<HeaderValue>,
-    /// Why it is sent again, if it is.
-    pub retry_of: Option<RetryReason>,
-    /// Between the attempt and its body; each attempt has its own.
-    pub(super) gate: Arc<Gate>,
-}
-
-/// What a [`Put`] says.
+/// One REST call, ready to be sent as often as needed; `R` reads its answer.
 #[derive(Debug)]
-pub struct Content {
+pub struct RestCall<R> {
+    /// HTTP method.
+    pub method: Method,
     /// Absolute, with the percent-encoded conference id.
     pub url: Url,
-    /// The JSON object with the settings.
+    /// What this call sends beside the headers of every call; secrets among them are marked sensitive.
+    pub own_headers: Vec<(HeaderName, HeaderValue)>,
+    /// The JSON body; empty where there is none.
     pub body: Bytes,
-    /// How many settings the body holds.
-    pub settings: usize,
-    /// The token, to be taken out of what comes back.
-    pub token: ControlToken,
+    /// Whether it may be sent again although it may have taken effect.
+    pub idempotent: bool,
+    /// Reads the answer.
+    pub reader: R,
 }
 
-/// An HTTP answer as it came in.
+/// Reads the answers to one kind of REST call.
+pub trait Read {
+    /// What a success says.
+    type Success;
+
+    /// Reads an answer that came at `now`.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] when the upstream says no.
+    fn read(&self, answer: &Answer, now: SystemTime) -> Result<Self::Success, UpstreamError>;
+}
+
+/// Reads the answer to a change of settings.
 #[derive(Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// HTTP headers.
-    pub headers: HeaderMap,
-    /// As much of the body as is read: at most 64 KiB.
-    pub body: Bytes,
-}
-
-/// The REST side accepted the change.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Accepted {
-    /// HTTP status, 2xx.
-    pub status: u16,
-    /// Its own id of the request.
-    pub upstream_request_id: Option<String>,
+pub struct Update {
+    /// The token that the change carries.
+    token: ControlToken,
+    /// How many settings it holds.
+    settings: usize,
 }
 
 // === impl BaseUrl ===
@@ -150,46 +124,11 @@ impl BaseUrl {
         }
     }
 
-    /// The URL of the REST call.
-    pub fn endpoint(&self) -> Endpoint {
+    /// Where the REST calls with this path go.
+    pub fn endpoint(&self, path: &str) -> Endpoint {
         let mut url = self.0.clone();
-        url.set_path(&format!("{}{PATH}", self.0.path().trim_end_matches('/')));
+        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
         Endpoint(url)
-    }
-}
-
-// === The way out ===
-
-impl Put {
-    /// Writes a command as a REST call to `endpoint`.
-    pub fn new(endpoint: &Endpoint, call: &Arc<Call>, command: UpdateCommand) -> Self {
-        Self {
-            call: Arc::clone(call),
-            content: Arc::new(Content {
-                url: endpoint.for_conference(&command.conference_id),
-                body: body(&command.settings),
-                settings: command.settings.iter().flatten().count(),
-                token: command.token,
-            }),
-            traceparent: None,
-            retry_of: None,
-            gate: Arc::default(),
-        }
-    }
-
-    /// Every header that is sent, but for those of HTTP itself.
-    pub fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(ACCEPT, JSON);
-        headers.insert(USER_AGENT, AGENT);
-        headers.insert(AUTHORIZATION, self.content.token.to_header());
-        headers.insert(REQUEST_ID, self.call.request_id.clone());
-        let traceparent = self.traceparent.as_ref().or(self.call.traceparent.as_ref());
-        if let Some(traceparent) = traceparent {
-            headers.insert(TRACEPARENT, traceparent.clone());
-        }
-        headers
     }
 }
 
@@ -202,6 +141,57 @@ impl Endpoint {
     }
 }
 
+// === impl RestCall ===
+
+impl RestCall<Update> {
+    /// Writes a command as the `PUT` that carries it out.
+    pub fn update(endpoint: &Endpoint, command: UpdateCommand) -> Self {
+        Self {
+            method: Method::PUT,
+            url: endpoint.for_conference(&command.conference_id),
+            own_headers: vec![
+                (CONTENT_TYPE, JSON),
+                (AUTHORIZATION.clone(), command.token.to_header()),
+            ],
+            body: body(&command.settings),
+            // It sets absolute values.
+            idempotent: true,
+            reader: Update {
+                settings: command.settings.iter().flatten().count(),
+                token: command.token,
+            },
+        }
+    }
+}
+
+impl Read for Update {
+    type Success = Accepted;
+
+    fn read(&self, answer: &Answer, now: SystemTime) -> Result<Accepted, UpstreamError> {
+        let context = Context {
+            token: &self.token,
+            settings: self.settings,
+            now,
+        };
+        answer::read(answer, &context)
+    }
+}
+
+impl<R: Read> RestCall<R> {
+    /// Every header that is sent, but for those of HTTP itself.
+    pub fn headers(&self, request_id: &HeaderValue, traceparent: Option<HeaderValue>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(ACCEPT, JSON);
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(&REQUEST_ID, request_id.clone());
+        if let Some(traceparent) = traceparent {
+            headers.insert(&TRACEPARENT, traceparent);
+        }
+        headers.extend(self.own_headers.iter().cloned());
+        headers
+    }
+}
+
 fn body(settings: &Values) -> Bytes {
     let given = SETTINGS
         .iter()
@@ -211,76 +201,6 @@ fn body(settings: &Values) -> Bytes {
     // A map of string keys and integers, written to memory, cannot fail.
     let _ = serde_json::Serializer::new(&mut json).collect_map(given);
     json.into()
-}
-
-// === The way back ===
-
-impl Content {
-    /// Reads the answer to this request: success, or the refusal that it means.
-    ///
-    /// # Errors
-    /// [`UpstreamError::Refused`] for any status but 2xx, and for a 2xx whose JSON body holds an
-    /// integer `returnCode` that is not 0.
-    pub fn read(&self, answer: &Answer) -> Result<Accepted, UpstreamError> {
-        let envelope = if answer.status.is_success() {
-            match envelope::of_success(&answer.body) {
-                Some(envelope) => envelope,
-                None => {
-                    return Ok(Accepted {
-                        status: answer.status.as_u16(),
-                        upstream_request_id: self.request_id(&answer.headers),
-                    });
-                }
-            }
-        } else {
-            envelope::of_error(&answer.body).unwrap_or_default()
-        };
-        Err(UpstreamError::Refused(Box::new(
-            self.refusal(answer, envelope),
-        )))
-    }
-
-    fn refusal(&self, answer: &Answer, envelope: Envelope) -> Refusal {
-        let status = answer.status.as_u16();
-        let code = envelope.code.as_deref();
-        let known = code.and_then(|code| error_code::find(code, status));
-        let body_id = envelope.request_id.map(|id| self.tidy(&id, LONGEST_TEXT));
-        Refusal {
-            status,
-            known,
-            error_code: match (known, code) {
-                // A known code cannot be the token. Its prefix says which gateway answered.
-                (Some(_), Some(code)) if code.contains('.') => Some(code.to_ascii_uppercase()),
-                (Some(known), _) => Some(known.code.to_owned()),
-                (None, code) => code.map(|code| self.tidy(code, LONGEST_CODE)),
-            },
-            error_msg: envelope
-                .message
-                .map(|message| self.tidy(&message, LONGEST_TEXT))
-                .filter(|message| !message.is_empty()),
-            upstream_request_id: self.request_id(&answer.headers).or(body_id),
-            retry_after: wait::asked_for(&answer.headers, SystemTime::now()),
-            several_settings: self.settings > 1,
-        }
-    }
-
-    fn request_id(&self, headers: &HeaderMap) -> Option<String> {
-        let id = headers.get(call::REQUEST_ID)?;
-        let usable = call::is_request_id(id.as_bytes());
-        usable.then(|| {
-            self.token
-                .redact(id.to_str().unwrap_or_default())
-                .into_owned()
-        })
-    }
-
-    /// A text of the REST side's on one line: first without the token, which an answer may quote, and
-    /// only then cut, so that no part of it is left.
-    fn tidy(&self, text: &str, longest: usize) -> String {
-        let text = self.token.redact(text.trim());
-        let one_line = |c: char| if c.is_control() { ' ' } else { c };
-        text.chars().take(longest).map(one_line).collect()
-    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ async fn each_code_reaches_the_caller_with_its_explanation() {
         let code = row.code;
         assert_eq!(
             failure.code,
-            meeting_control::status::code_name(row.grpc),
+            meeting_control::names::code(row.grpc),
             "{code}"
         );
         assert_eq!(failure.reason, row.symbol, "{code}");

@@ -5,17 +5,16 @@
     reason = "the number of runs is no setting of the program"
 )]
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use meeting_control::call::{Call, Peer};
-use meeting_control::command::UpdateCommand;
+use meeting_control::command::{ControlToken, UpdateCommand};
 use meeting_control::deadline::Deadline;
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
-use meeting_control::status;
-use meeting_control::upstream::wire::{Answer, BaseUrl, Content, Put};
+use meeting_control::status::Verdict;
+use meeting_control::upstream::answer::{self, Answer, Context};
 use prost::Message as _;
 use tonic_types::StatusExt as _;
 
@@ -98,11 +97,11 @@ fn headers(random: &mut fastrand::Rng, names: &[&'static str]) -> HeaderMap {
 
 fn call(metadata: &HeaderMap) -> Call {
     let deadline = Deadline::start(None, Duration::from_secs(1));
-    Call::arrive(metadata, deadline, Peer::anonymous())
+    Call::arrive(metadata, deadline, Peer::anonymous(), None)
 }
 
-/// A good request, to read answers to.
-fn content() -> Arc<Content> {
+/// The token of a good request, to read answers to.
+fn token() -> ControlToken {
     let token = HeaderValue::from_static("cnr0123456789abcdef");
     let metadata = HeaderMap::from_iter([("x-conference-authorization".parse().unwrap(), token)]);
     let request = UpdateStartedConfConfigRequest {
@@ -110,16 +109,19 @@ fn content() -> Arc<Content> {
         lock_sharing: 1,
         ..Default::default()
     };
-    let command = UpdateCommand::read(&metadata, request).unwrap();
-    let endpoint = "https://h".parse::<BaseUrl>().unwrap().endpoint();
-    Put::new(&endpoint, &Arc::new(call(&metadata)), command).content
+    UpdateCommand::read(&metadata, request).unwrap().token
 }
 
 #[test]
 fn any_answer_is_success_or_a_status_with_details() {
     let mut random = fastrand::Rng::with_seed(63);
     let mut refusals = 0;
-    let content = content();
+    let token = token();
+    let context = Context {
+        token: &token,
+        settings: 1,
+        now: SystemTime::UNIX_EPOCH,
+    };
     for _ in 0..runs() {
         let answer = Answer {
             status: StatusCode::from_u16(random.u16(100..=999)).unwrap(),
@@ -134,12 +136,13 @@ fn any_answer_is_success_or_a_status_with_details() {
             ),
             body: Bytes::from(body(&mut random)),
         };
-        let Err(error) = content.read(&answer) else {
+        let Err(error) = answer::read(&answer, &context) else {
             assert!(answer.status.is_success(), "{answer:?}");
             continue;
         };
         refusals += 1;
-        let status = status::failed(&call(&HeaderMap::new()), &error);
+        let call = call(&HeaderMap::new());
+        let status = Verdict::failed(&error, call.outcome()).into_status(&call);
         let details = status.get_error_details();
         let info = details.error_info().unwrap();
         assert!(matches!(
@@ -154,7 +157,7 @@ fn any_answer_is_success_or_a_status_with_details() {
 }
 
 #[test]
-fn any_request_is_a_command_or_a_rejection() {
+fn any_request_is_a_command_or_names_its_violations() {
     let mut random = fastrand::Rng::with_seed(36);
     let mut commands = 0;
     for _ in 0..runs() {
@@ -194,8 +197,8 @@ fn any_request_is_a_command_or_a_rejection() {
                 assert!((1..=128).contains(&command.conference_id.len()));
                 assert!(command.settings.iter().any(Option::is_some));
             }
-            Err(rejection) => {
-                let status = status::rejected(&call, rejection);
+            Err(invalid) => {
+                let status = Verdict::invalid(invalid).into_status(&call);
                 assert!(status.get_error_details().error_info().is_some());
             }
         }

@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meeting_control::admin::Readiness;
+use clap::Parser as _;
+use meeting_control::facade::Listeners;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
-use meeting_control::server::tls::{self as server_tls, Tls};
-use meeting_control::server::{self, Server};
-use meeting_control::service::Service;
+use meeting_control::server::tls as server_tls;
 use meeting_control::telemetry::metrics::Metrics;
-use meeting_control::upstream::{self, Upstream};
-use meeting_control::workers::Workers;
-use tokio::net::TcpListener;
+use meeting_control::{admin, deadline, facade, server, upstream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -49,30 +46,31 @@ pub struct Settings {
     pub timeout: Duration,
     pub server: server::Settings,
     pub tls: server_tls::Settings,
+    pub admin: admin::Settings,
     pub upstream: upstream::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
+        #[derive(clap::Parser)]
+        struct Serve {
+            #[command(flatten)]
+            settings: facade::Settings,
+        }
+        let settings = Serve::parse_from(["serve"]).settings;
         Self {
             threads: 2,
-            timeout: Duration::from_secs(10),
+            timeout: settings.deadline.timeout,
             server: server::Settings {
                 listen: "127.0.0.1:0".parse().unwrap(),
-                max_in_flight: 2048,
                 drain_delay: Duration::ZERO,
-                drain_timeout: Duration::from_secs(20),
-                max_connection_age: Duration::from_secs(30 * 60),
-                max_connection_age_grace: Duration::from_secs(30),
+                ..settings.server
             },
-            tls: server_tls::Settings::default(),
-            upstream: upstream::Settings {
-                upstream_ca: None,
-                allow_plaintext_upstream: false,
-                attempt_timeout: Duration::from_secs(5),
-                connect_timeout: Duration::from_secs(2),
-                max_retries: 2,
+            tls: settings.tls,
+            admin: admin::Settings {
+                admin_listen: "127.0.0.1:0".parse().unwrap(),
             },
+            upstream: settings.upstream,
         }
     }
 }
@@ -83,31 +81,26 @@ impl Facade {
     }
 
     pub async fn with(base: &str, settings: Settings) -> Self {
-        upstream::use_crypto();
-        let base = base.parse().unwrap();
-        let metrics = Arc::new(Metrics::new(server::SERVICE, server::METHOD));
-        let threads = settings.threads;
-        let upstream =
-            Upstream::new(&base, &settings.upstream, &metrics.upstream, threads).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let server = Server::new(
-            Service::new(upstream),
-            settings.server,
-            Tls::load(&settings.tls).unwrap(),
-            settings.timeout,
-            &metrics,
-            None,
-            Readiness::default(),
-        );
-        let server = server
-            .unwrap()
-            .with_workers(Workers::start(threads).unwrap());
+        let settings = facade::Settings {
+            server: settings.server,
+            tls: settings.tls,
+            admin: settings.admin,
+            deadline: deadline::Settings {
+                timeout: settings.timeout,
+            },
+            upstream: settings.upstream,
+            threads: settings.threads,
+        };
+        let listeners = Listeners::bind(&settings).await.unwrap();
+        let address = format!("http://{}", listeners.grpc.local_addr().unwrap());
+        let facade = facade::Facade::new(&base.parse().unwrap(), settings).unwrap();
+        let metrics = facade.metrics();
         let (stop, stopped) = oneshot::channel::<()>();
-        let task = tokio::spawn(server.serve(listener, async {
+        let serving = facade.serve(listeners, async {
             // A façade that is dropped ends like one that is told to stop.
             let _ = stopped.await;
-        }));
+        });
+        let task = tokio::spawn(async { serving.await.unwrap() });
         Self {
             address,
             metrics,
@@ -147,7 +140,7 @@ impl Facade {
 
     /// The value of a metric, by its name and labels as they stand on the page.
     pub fn metric(&self, series: &str) -> f64 {
-        let page = self.metrics.encode();
+        let page = self.metrics.page();
         let line = page.lines().find_map(|line| line.strip_prefix(series));
         let value = line.unwrap_or_else(|| panic!("no {series} in {page}"));
         value.trim().parse().unwrap()
@@ -201,7 +194,7 @@ impl Failure {
         let details = status.get_error_details();
         let info = details.error_info().expect("every error has an ErrorInfo");
         Self {
-            code: meeting_control::status::code_name(status.code()),
+            code: meeting_control::names::code(status.code()),
             message: status.message().to_owned(),
             reason: info.reason.clone(),
             domain: info.domain.clone(),

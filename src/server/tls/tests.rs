@@ -105,15 +105,15 @@ fn settings_that_contradict_each_other_are_refused() {
 
 #[test]
 fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
-    crate::upstream::use_crypto();
     let folder = tempfile::tempdir().unwrap();
     write(folder.path());
     let tls = Tls::load(&settings(folder.path())).unwrap().unwrap();
     let in_use = || tls.loaded().config;
-    let metrics = Metrics::new("service", "method");
+    let mut metrics = Metrics::default();
+    let connections = Connections::register(metrics.registry());
     let ends = |at: i64| {
         let line = format!("_not_after_timestamp_seconds {at}\n");
-        metrics.encode().contains(&line)
+        metrics.page().contains(&line)
     };
     let first = in_use();
     let lines = crate::telemetry::tests::capture(|| {
@@ -123,13 +123,13 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let watching = tls.clone().watch(Arc::clone(&metrics.connections));
+            let watching = tls.watch(&connections);
             let changes = async {
                 sleep(RELOAD_INTERVAL / 2).await;
                 std::fs::write(folder.path().join("cert"), "broken").unwrap();
                 sleep(3 * RELOAD_INTERVAL).await;
                 assert!(Arc::ptr_eq(&first, &in_use()), "the old one is kept");
-                assert!(ends(END), "{}", metrics.encode());
+                assert!(ends(END), "{}", metrics.page());
                 write_until(folder.path(), 2101);
                 sleep(2 * RELOAD_INTERVAL).await;
             };
@@ -143,7 +143,7 @@ fn a_broken_new_file_keeps_the_old_one_and_says_so_once() {
         !Arc::ptr_eq(&first, &in_use()),
         "the repaired one is in use"
     );
-    assert!(ends(END + 365 * 24 * 60 * 60), "{}", metrics.encode());
+    assert!(ends(END + 365 * 24 * 60 * 60), "{}", metrics.page());
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains("the old ones are kept"), "{lines:?}");
     assert!(lines[1].contains("in use"), "{lines:?}");

@@ -1,109 +1,162 @@
-use std::future::{pending, ready};
-
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
-use tower::service_fn;
-use tower::util::ServiceFn;
+use http::HeaderMap;
 
 use super::*;
-use crate::upstream::fixtures::put;
+use crate::call::Peer;
+use crate::telemetry::metrics::Metrics as Page;
+use crate::upstream::answer::Answer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn metrics() -> Arc<metrics::Upstream> {
-    Arc::clone(&metrics::Metrics::new("service", "method").upstream)
-}
-
-fn answer(status: StatusCode) -> Result<Answer, UpstreamError> {
-    Ok(Answer {
-        status,
-        headers: HeaderMap::new(),
+/// A REST call whose answer is never read.
+fn rest() -> RestCall<Unread> {
+    RestCall {
+        method: http::Method::PUT,
+        url: "https://h/".parse().unwrap(),
+        own_headers: Vec::new(),
         body: Bytes::new(),
-    })
+        idempotent: true,
+        reader: Unread,
+    }
 }
 
-fn attempt<F>(inner: impl FnMut(Put) -> F) -> Attempt<ServiceFn<impl FnMut(Put) -> F>>
-where
-    F: Future<Output = Result<Answer, UpstreamError>> + Send + 'static,
-{
-    AttemptLayer::new(5 * SECOND, metrics()).layer(service_fn(inner))
+struct Unread;
+
+impl Read for Unread {
+    type Success = ();
+
+    fn read(&self, _: &Answer, _: SystemTime) -> Result<(), UpstreamError> {
+        Ok(())
+    }
+}
+
+/// One attempt, and what it is part of.
+struct Bench {
+    call: Call,
+    metrics: Metrics,
+    page: Page,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mut page = Page::default();
+        Self {
+            call: Call::arrive(
+                &HeaderMap::new(),
+                Deadline::start(None, SECOND),
+                Peer::anonymous(),
+                None,
+            ),
+            metrics: Metrics::register(page.registry()),
+            page,
+        }
+    }
+
+    fn start(&self) -> Attempt<'_> {
+        Attempt::start(&self.call, &rest(), &self.metrics)
+    }
+
+    /// The ends that were counted.
+    fn ends(&self) -> Vec<&'static str> {
+        let page = self.page.page();
+        let counted = |end: &AttemptEnd| {
+            let series = format!("attempts_total{{outcome=\"{}\"}} 1\n", end.label());
+            page.contains(&series)
+        };
+        let ends = AttemptEnd::ALL.iter().filter(|end| counted(end));
+        ends.map(|end| end.label()).collect()
+    }
+}
+
+fn refused(status: u16) -> UpstreamError {
+    UpstreamError::Refused(Box::new(crate::upstream::error::Refusal {
+        status,
+        known: None,
+        error_code: None,
+        error_msg: None,
+        upstream_request_id: None,
+        retry_after: None,
+        several_settings: false,
+    }))
+}
+
+fn lost(progress: Progress) -> UpstreamError {
+    UpstreamError::ConnectionLost {
+        source: "cut".into(),
+        progress,
+        stale: false,
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_attempt_limit_and_the_deadline_are_told_apart() {
-    for (limit, expected) in [
+    for (left, expected) in [
         (10 * SECOND, "no answer within the attempt limit of 5s"),
         (5 * SECOND, "no answer within the deadline of 5s"),
         (2 * SECOND, "no answer within the deadline of 2s"),
     ] {
-        let error = attempt(|_| pending()).call(put(limit)).await.unwrap_err();
-        assert_eq!(error.to_string(), expected);
+        let limit = Limit::new(5 * SECOND, &Deadline::start(None, left)).unwrap();
+        assert_eq!(limit.passed(Progress::Sent).to_string(), expected);
+        assert_eq!(limit.time, left.min(5 * SECOND));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_after_the_deadline() {
-    let put = put(SECOND);
-    let call = Arc::clone(&put.call);
+async fn no_attempt_is_made_after_the_deadline() {
+    let deadline = Deadline::start(None, SECOND);
     tokio::time::advance(SECOND).await;
-    let result = attempt(|_| async { panic!("sent") }).call(put).await;
+    let error = Limit::new(5 * SECOND, &deadline).unwrap_err();
     assert!(matches!(
-        result,
-        Err(UpstreamError::DeadlineExceeded { .. })
+        error,
+        UpstreamError::DeadlineExceeded {
+            progress: Progress::NotSent,
+            ..
+        }
     ));
-    assert_eq!((call.attempts(), call.outcome()), (0, Outcome::NotApplied));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_attempt_leaves_behind_follows_from_its_end_and_from_what_was_sent() {
-    for (sent, status, expected) in [
-        (true, Some(400), Outcome::NotApplied),
-        (true, Some(503), Outcome::Unknown),
-        (true, None, Outcome::Unknown),
-        (false, None, Outcome::NotApplied),
+async fn what_an_attempt_leaves_behind_follows_from_its_end() {
+    for (result, end, outcome) in [
+        (Ok(()), "accepted", Outcome::NotApplied),
+        (Err(refused(400)), "refused", Outcome::NotApplied),
+        (Err(refused(503)), "refused", Outcome::Unknown),
+        (
+            Err(UpstreamError::ConnectFailed("x".into())),
+            "not_sent",
+            Outcome::NotApplied,
+        ),
+        (
+            Err(lost(Progress::NotSent)),
+            "not_sent",
+            Outcome::NotApplied,
+        ),
+        (Err(lost(Progress::Sent)), "no_answer", Outcome::Unknown),
     ] {
-        let put = put(SECOND);
-        let call = Arc::clone(&put.call);
-        let result = attempt(|put: Put| async move {
-            if sent {
-                put.gate.pass();
-            }
-            match status {
-                Some(status) => answer(StatusCode::from_u16(status).unwrap()),
-                None => pending().await,
-            }
-        })
-        .call(put)
-        .await;
-        assert!(result.is_err());
-        assert_eq!(call.outcome(), expected, "sent: {sent}, status: {status:?}");
-        assert_eq!(call.attempts(), 1);
+        let bench = Bench::new();
+        let mut attempt = bench.start();
+        // Whether the body has left no longer matters where the end is known.
+        attempt.gate.pass();
+        attempt.settle(&result);
+        drop(attempt);
+        assert_eq!(bench.ends(), [end], "{result:?}");
+        assert_eq!(bench.call.outcome(), outcome, "{result:?}");
+        assert_eq!(bench.call.attempts(), 1);
     }
 }
 
-#[test]
-fn an_attempt_that_is_dropped_midway_leaves_the_call_in_doubt() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let _entered = runtime.enter();
-    let put = put(SECOND);
-    let call = Arc::clone(&put.call);
-    let mut service = attempt(|put: Put| async move {
-        put.gate.pass();
-        pending().await
-    });
-    let mut task = tokio_test::task::spawn(service.call(put));
-    assert!(task.poll().is_pending());
-    drop(task);
-    assert_eq!(call.outcome(), Outcome::Unknown);
-}
-
-#[tokio::test]
-async fn a_success_is_accepted() {
-    let accepted = attempt(|_| ready(answer(StatusCode::OK)))
-        .call(put(SECOND))
-        .await;
-    assert!(accepted.is_ok());
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_dropped_midway_leaves_the_call_in_doubt_if_its_body_has_left() {
+    for (leaves, outcome) in [(true, Outcome::Unknown), (false, Outcome::NotApplied)] {
+        let bench = Bench::new();
+        let attempt = bench.start();
+        let gate = Arc::clone(&attempt.gate);
+        if leaves {
+            gate.pass();
+        }
+        drop(attempt);
+        assert!(!gate.pass(), "nothing leaves any more");
+        assert_eq!(bench.call.outcome(), outcome);
+        assert_eq!(bench.ends(), ["cancelled"]);
+    }
 }

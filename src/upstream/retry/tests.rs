@@ -1,27 +1,9 @@
-use http::HeaderMap;
-
 use super::*;
-use crate::call::{Call, Outcome, Peer};
-use crate::telemetry::metrics::Metrics;
 use crate::upstream::error::Refusal;
-use crate::upstream::fixtures;
 use crate::upstream::gate::Progress;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A request that has been attempted.
-fn put(limit: Duration) -> Put {
-    let put = fixtures::put(limit);
-    put.call.start_attempt();
-    put
-}
-
-fn policy(most: u32) -> RetryPolicy {
-    RetryPolicy::new(
-        most,
-        Arc::clone(&Metrics::new("service", "method").upstream),
-    )
-}
+const PLENTY: Duration = Duration::from_secs(60);
 
 fn refused(status: u16, retry_after: Option<Duration>) -> UpstreamError {
     UpstreamError::Refused(Box::new(Refusal {
@@ -39,12 +21,17 @@ fn unreachable() -> UpstreamError {
     UpstreamError::ConnectFailed("refused".into())
 }
 
-fn stale() -> UpstreamError {
+fn lost(stale: bool) -> UpstreamError {
     UpstreamError::ConnectionLost {
         source: "closed".into(),
         progress: Progress::Sent,
-        stale: true,
+        stale,
     }
+}
+
+/// What follows `error`, the first failure of a call with up to two retries, found out at once.
+fn after(error: &UpstreamError) -> Next {
+    Retries::new(2, true).next(error, Duration::ZERO, PLENTY, &Budget::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,32 +54,59 @@ async fn pauses_are_random_within_bounds_that_double() {
 
 #[tokio::test(start_paused = true)]
 async fn each_kind_of_failure_has_its_number_of_retries() {
-    let retries = |error: fn() -> UpstreamError| {
-        let mut policy = policy(3);
-        let put = put(60 * SECOND);
-        (0..10)
-            .take_while(|_| policy.pause(&put, &error()).is_some())
-            .count()
+    let refused_once = || {
+        let mut refusal = refused(500, None);
+        if let UpstreamError::Refused(refusal) = &mut refusal {
+            refusal.known = crate::upstream::error_code::find("MMC.111070003", 500);
+        }
+        refusal
     };
-    assert_eq!(retries(unreachable), 3);
-    assert_eq!(retries(|| refused(503, None)), 3);
-    assert_eq!(retries(|| refused(400, None)), 0);
-    assert_eq!(retries(|| UpstreamError::NotHttp("x".into())), 0);
-    assert_eq!(retries(|| UpstreamError::TlsFailed("x".into())), 0);
-    assert_eq!(retries(|| UpstreamError::NotTaken("x".into())), 3);
-    assert_eq!(
-        retries(stale),
-        4,
-        "one for nothing, and those of any lost connection"
-    );
+    type Make = dyn Fn() -> UpstreamError;
+    for (max, error, expected) in [
+        (3, &unreachable as &Make, 3),
+        (3, &|| refused(503, None), 3),
+        (3, &|| refused(400, None), 0),
+        (3, &refused_once, 1),
+        (3, &|| UpstreamError::NotHttp("x".into()), 0),
+        (3, &|| UpstreamError::TlsFailed("x".into()), 0),
+        (3, &|| UpstreamError::NotTaken("x".into()), 3),
+        (3, &|| lost(false), 3),
+        // One for nothing, and those of any lost connection.
+        (3, &|| lost(true), 4),
+        (0, &unreachable, 0),
+        (0, &|| lost(true), 0),
+    ] {
+        let (mut retries, budget) = (Retries::new(max, true), Budget::default());
+        let made = (0..10)
+            .take_while(|_| {
+                let next = retries.next(&error(), Duration::ZERO, PLENTY, &budget);
+                matches!(next, Next::Again(_))
+            })
+            .count();
+        assert_eq!(made, expected, "{max} {:?}", error());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_idempotent_is_sent_again_only_if_nothing_was_changed() {
+    for (error, again) in [
+        (unreachable(), true),
+        (refused(429, None), true),
+        (refused(503, None), false),
+        (lost(false), false),
+        (lost(true), false),
+    ] {
+        let next = Retries::new(2, false).next(&error, Duration::ZERO, PLENTY, &Budget::default());
+        assert_eq!(matches!(next, Next::Again(_)), again, "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_leaves_no_time_for_an_attempt_is_not_begun() {
     let error = refused(429, Some(SECOND));
-    for (limit, last, expected) in [
+    for (remaining, took, expected) in [
         (2 * SECOND, Duration::ZERO, true),
-        (SECOND + SHORTEST_ATTEMPT, Duration::ZERO, false),
+        (SECOND + MIN_ATTEMPT, Duration::ZERO, false),
         (
             SECOND + Duration::from_millis(300),
             Duration::from_millis(300),
@@ -105,90 +119,77 @@ async fn a_pause_that_leaves_no_time_for_an_attempt_is_not_begun() {
         ),
         (SECOND + Duration::from_millis(501), 5 * SECOND, true),
     ] {
-        let put = put(limit);
-        put.call.end_attempt(Outcome::NotApplied, last);
-        let pause = policy(2).pause(&put, &error);
-        assert_eq!(pause, expected.then_some(SECOND), "{limit:?} {last:?}");
+        let next = Retries::new(2, true).next(&error, took, remaining, &Budget::default());
+        let expected = if expected {
+            Next::Again(SECOND)
+        } else {
+            Next::GiveUp
+        };
+        assert_eq!(next, expected, "{remaining:?} {took:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttled_calls_wait_as_long_as_callers_are_told() {
-    let put = put(60 * SECOND);
-    assert_eq!(
-        policy(2).pause(&put, &refused(429, None)),
-        Some(THROTTLED_PAUSE)
-    );
-    let asked = Some(7 * SECOND);
-    assert_eq!(policy(2).pause(&put, &refused(429, asked)), asked);
-    assert!(policy(2).pause(&put, &refused(503, None)).unwrap() <= FIRST_PAUSE);
+    assert_eq!(after(&refused(429, None)), Next::Again(THROTTLED_PAUSE));
+    let asked = 7 * SECOND;
+    assert_eq!(after(&refused(429, Some(asked))), Next::Again(asked));
+    let Next::Again(pause) = after(&refused(503, None)) else {
+        panic!("a 503 passes");
+    };
+    assert!(pause <= FIRST_PAUSE);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_connection_is_replaced_at_once_once_and_only_if_it_was_found_out_soon() {
-    let put_soon = put(60 * SECOND);
-    let mut policy_soon = policy(2);
-    assert_eq!(policy_soon.pause(&put_soon, &stale()), Some(Duration::ZERO));
-    assert_eq!((policy_soon.done, policy_soon.met_stale), (0, true));
-    policy_soon.pause(&put_soon, &stale()).unwrap();
-    assert_eq!(policy_soon.done, 1);
+    let budget = Budget::default();
+    let mut soon = Retries::new(2, true);
+    let next = soon.next(&lost(true), Duration::ZERO, PLENTY, &budget);
+    assert_eq!(next, Next::Again(Duration::ZERO));
+    assert_eq!((soon.done, soon.met_stale), (0, true));
+    soon.next(&lost(true), Duration::ZERO, PLENTY, &budget);
+    assert_eq!(soon.done, 1);
 
-    let put_late = put(60 * SECOND);
-    put_late.call.end_attempt(Outcome::Unknown, STALE_LIMIT);
-    let mut policy_late = policy(2);
-    policy_late.pause(&put_late, &stale()).unwrap();
-    assert_eq!(policy_late.done, 1);
+    let mut late = Retries::new(2, true);
+    late.next(&lost(true), MAX_STALE, PLENTY, &budget);
+    assert_eq!((late.done, late.met_stale), (1, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn replacing_stale_connections_has_a_budget_too() {
-    let policy = policy(2);
-    let free = (0..1_000)
-        .filter(|_| {
-            let mut of_call = policy.clone();
-            of_call.pause(&put(60 * SECOND), &stale());
-            of_call.met_stale
-        })
-        .count();
-    assert_eq!(free, 10);
+    let budget = Budget::default();
+    let free = || {
+        let mut of_call = Retries::new(2, true);
+        of_call.next(&lost(true), Duration::ZERO, PLENTY, &budget);
+        of_call.met_stale
+    };
+    assert_eq!((0..1_000).filter(|_| free()).count(), 10);
+    tokio::time::advance(2 * SECOND).await;
+    assert_eq!((0..1_000).filter(|_| free()).count(), 10, "a while later");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_meets_an_open_breaker_ends_with_the_failure_before() {
-    let mut policy = policy(2);
-    let mut put = put(60 * SECOND);
-    let mut result = Err(unreachable());
-    assert!(policy.retry(&mut put, &mut result).is_some());
-    assert_eq!(put.retry_of, Some(RetryReason::NotSent));
-    result = Err(UpstreamError::KnownDown(SECOND));
-    assert!(policy.retry(&mut put, &mut result).is_none());
-    assert!(
-        matches!(result, Err(UpstreamError::ConnectFailed(_))),
-        "{result:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_call_that_was_never_attempted_pays_nothing_into_the_budget() {
-    let policy = policy(2);
-    while policy.shared.budget.withdraw() {}
+async fn retries_are_paid_by_a_floor_and_by_a_fifth_of_the_calls_of_late() {
+    let budget = Budget::default();
+    let spend = || {
+        let spent = (0..1_000).take_while(|_| {
+            let mut of_call = Retries::new(2, true);
+            let next = of_call.next(&unreachable(), Duration::ZERO, PLENTY, &budget);
+            assert_ne!(next, Next::GiveUp);
+            next != Next::BudgetSpent
+        });
+        spent.count()
+    };
+    assert_eq!(spend(), 10, "the floor of ten seconds");
     for _ in 0..100 {
-        let mut put = put(60 * SECOND);
-        let deadline = put.call.deadline;
-        put.call = Arc::new(Call::arrive(&HeaderMap::new(), deadline, Peer::anonymous()));
-        let mut result = Err(UpstreamError::KnownDown(SECOND));
-        policy.clone().retry(&mut put, &mut result);
+        budget.deposit();
     }
-    assert!(!policy.shared.budget.withdraw());
-    for _ in 0..10 {
-        policy
-            .clone()
-            .retry(&mut put(60 * SECOND), &mut Err(refused(400, None)));
+    assert_eq!(spend(), 20);
+    for _ in 0..100 {
+        budget.deposit();
     }
-    assert!(
-        policy.shared.budget.withdraw(),
-        "calls that were attempted do pay"
-    );
+    tokio::time::advance(30 * SECOND).await;
+    assert_eq!(spend(), 10, "what was not spent is not kept");
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +198,8 @@ async fn the_reason_of_a_retry_is_what_the_attempt_left_behind() {
         (unreachable(), RetryReason::NotSent),
         (refused(429, None), RetryReason::Refused),
         (refused(503, None), RetryReason::Unknown),
-        (stale(), RetryReason::StaleConnection),
+        (lost(false), RetryReason::Unknown),
+        (lost(true), RetryReason::StaleConnection),
     ] {
         assert_eq!(RetryReason::of(&error), reason, "{error:?}");
     }

@@ -9,7 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::SetupError;
-use crate::upstream::{BaseUrl, Settings};
+use crate::upstream::Settings;
+use crate::upstream::wire::BaseUrl;
 
 /// Where the roots are.
 #[derive(Debug, Clone)]

@@ -1,32 +1,12 @@
-use std::time::Duration;
-
 use super::*;
-use crate::call::Outcome;
-use crate::deadline::Deadline;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 
-const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-fn put(base: &str, request: UpdateStartedConfConfigRequest) -> Put {
-    let metadata: HeaderMap = [
-        (call::REQUEST_ID, "id-1"),
-        (call::TRACEPARENT, PARENT),
-        (crate::command::TOKEN, "Basic Y25y"),
-        ("cookie", "never=travels"),
-    ]
-    .into_iter()
-    .map(|(name, value)| {
-        (
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        )
-    })
-    .collect();
-    let deadline = Deadline::start(None, Duration::from_secs(1));
-    let call = Arc::new(Call::arrive(&metadata, deadline, call::Peer::anonymous()));
+fn put(base: &str, request: UpdateStartedConfConfigRequest) -> RestCall<Update> {
+    let token = HeaderValue::from_static("Basic Y25y");
+    let metadata = HeaderMap::from_iter([(AUTHORIZATION.clone(), token)]);
     let command = UpdateCommand::read(&metadata, request).unwrap();
-    let endpoint = base.parse::<BaseUrl>().unwrap().endpoint();
-    Put::new(&endpoint, &call, command)
+    let endpoint = base.parse::<BaseUrl>().unwrap().endpoint(UPDATE_PATH);
+    RestCall::update(&endpoint, command)
 }
 
 fn request(
@@ -40,26 +20,6 @@ fn request(
         call_in_restriction,
         ..Default::default()
     }
-}
-
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Answer {
-    Answer {
-        status: StatusCode::from_u16(status).unwrap(),
-        headers: headers
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
-            .collect(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-    }
-}
-
-fn content() -> Content {
-    Arc::into_inner(put("https://h", request("1", 2, 0)).content).unwrap()
 }
 
 #[test]
@@ -96,7 +56,7 @@ fn the_url_joins_base_and_path_and_encodes_the_conference_id() {
             "https://h/v1/mmc/control/conferences/updateStartedConfConfig?conferenceID=A-z.0_9~",
         ),
     ] {
-        assert_eq!(put(base, request(id, 1, 0)).content.url.as_str(), expected);
+        assert_eq!(put(base, request(id, 1, 0)).url.as_str(), expected);
     }
 }
 
@@ -111,9 +71,7 @@ fn the_body_holds_just_the_settings_that_are_given() {
         (2, 3, r#"{"lockSharing":1,"callInRestriction":3}"#),
     ] {
         assert_eq!(
-            put("https://h", request("1", lock, restriction))
-                .content
-                .body,
+            put("https://h", request("1", lock, restriction)).body,
             expected
         );
     }
@@ -121,7 +79,10 @@ fn the_body_holds_just_the_settings_that_are_given() {
 
 #[test]
 fn only_the_documented_headers_are_sent() {
-    let headers = put("https://h", request("1", 1, 0)).headers();
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let put = put("https://h", request("1", 1, 0));
+    let id = HeaderValue::from_static("id-1");
+    let headers = put.headers(&id, Some(HeaderValue::from_static(PARENT)));
     let mut sent: Vec<_> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -138,7 +99,7 @@ fn only_the_documented_headers_are_sent() {
             "x-request-id: id-1",
         ]
     );
-    assert!(headers[crate::command::TOKEN].is_sensitive());
+    assert!(headers[&AUTHORIZATION].is_sensitive());
 }
 
 #[test]
@@ -152,6 +113,8 @@ fn a_base_url_is_http_with_a_host_and_nothing_after_the_path() {
         ("https://h?x=1", false),
         ("https://h#x", false),
         ("https://user:password@h", false),
+        ("https://user@h", false),
+        ("https://:password@h", false),
         ("", false),
     ] {
         assert_eq!(text.parse::<BaseUrl>().is_ok(), good, "{text}");
@@ -176,83 +139,5 @@ fn plain_http_is_exposed_unless_it_stays_on_this_machine() {
             exposed,
             "{text}"
         );
-    }
-}
-
-#[test]
-fn any_body_of_a_success_will_do_but_a_refusing_envelope() {
-    for body in ["", "{}", "<html>", "{\"returnCode\":0}", "{\"returnCode\":"] {
-        let accepted = content()
-            .read(&answer(200, &[("x-request-id", "up-1")], body))
-            .unwrap();
-        assert_eq!(accepted.upstream_request_id.as_deref(), Some("up-1"));
-    }
-    let refused = content().read(&answer(
-        200,
-        &[],
-        r#"{"returnCode":111072083,"returnDesc":"X"}"#,
-    ));
-    let refusal = refused.unwrap_err().refusal().cloned().unwrap();
-    assert_eq!(refusal.error_code.as_deref(), Some("MMC.111072083"));
-    assert_eq!(refusal.status, 200);
-}
-
-#[test]
-fn a_refusal_carries_what_the_answer_said() {
-    let body = r#"{"error_code":"APIG.0308","error_msg":"slow down","request_id":"body-id"}"#;
-    let error = content()
-        .read(&answer(429, &[("retry-after", "7")], body))
-        .unwrap_err();
-    let refusal = error.refusal().unwrap();
-    assert_eq!(refusal.status, 429);
-    assert_eq!(refusal.known.unwrap().symbol, "APIG_THROTTLED");
-    assert_eq!(refusal.error_code.as_deref(), Some("APIG.0308"));
-    assert_eq!(refusal.error_msg.as_deref(), Some("slow down"));
-    assert_eq!(refusal.upstream_request_id.as_deref(), Some("body-id"));
-    assert_eq!(refusal.retry_after, Some(Duration::from_secs(7)));
-    let error = content()
-        .read(&answer(502, &[("x-request-id", "header-id")], body))
-        .unwrap_err();
-    let id = error.refusal().unwrap().upstream_request_id.clone();
-    assert_eq!(id.as_deref(), Some("header-id"));
-}
-
-#[test]
-fn texts_are_redacted_whole_and_then_cut_to_one_short_line() {
-    // The token stands where a cut would leave its first half.
-    let content = content();
-    let token = "Y25yMDEyMzQ1Njc4OQ";
-    let metadata = HeaderMap::from_iter([(
-        HeaderName::from_static(crate::command::TOKEN),
-        HeaderValue::from_static(token),
-    )]);
-    let command = UpdateCommand::read(&metadata, request("1", 2, 0)).unwrap();
-    let content = Content {
-        token: command.token,
-        ..content
-    };
-    let text = format!("a\\r\\n{}{token} tail", "é".repeat(LONGEST_TEXT - 12));
-    let body = format!(r#"{{"code":"{}","message":"{text}"}}"#, "9".repeat(300));
-    let error = content.read(&answer(400, &[], &body)).unwrap_err();
-    let refusal = error.refusal().unwrap();
-    let message = refusal.error_msg.as_deref().unwrap();
-    assert!(message.starts_with("a  é"), "{message}");
-    assert_eq!(message.chars().count(), LONGEST_TEXT);
-    assert!(!message.contains(&token[..6]), "{message}");
-    assert_eq!(refusal.error_code.as_ref().unwrap().len(), LONGEST_CODE);
-}
-
-#[test]
-fn a_code_that_refuses_one_of_several_settings_leaves_doubt_about_the_others() {
-    let body = r#"{"error_code":"MMC.111072205","error_msg":"x"}"#;
-    for (request, expected) in [
-        (request("1", 2, 0), Outcome::NotApplied),
-        (request("1", 2, 3), Outcome::Unknown),
-    ] {
-        let error = put("https://h", request)
-            .content
-            .read(&answer(400, &[], body))
-            .unwrap_err();
-        assert_eq!(error.refusal().unwrap().outcome(), expected);
     }
 }

@@ -56,7 +56,6 @@ impl Upstream {
     }
 
     async fn new(protocols: &[&str], manner: Manner) -> Self {
-        meeting_control::upstream::use_crypto();
         let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let mut root = tempfile::NamedTempFile::new().unwrap();
         root.write_all(key.cert.pem().as_bytes()).unwrap();

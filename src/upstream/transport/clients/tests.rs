@@ -1,7 +1,6 @@
 use tokio::time::timeout;
 
 use super::*;
-use crate::upstream::use_crypto;
 
 fn settings() -> Settings {
     Settings {
@@ -13,50 +12,54 @@ fn settings() -> Settings {
     }
 }
 
-fn clients() -> Clients {
-    use_crypto();
-    Clients::new(&"http://127.0.0.1:1".parse().unwrap(), &settings(), 1).unwrap()
+fn clients() -> (Clients, Renewal) {
+    let base = "http://127.0.0.1:1".parse().unwrap();
+    let (renewal, recipe) = Recipe::new(&base, &settings()).unwrap();
+    (Clients::new(recipe).unwrap(), renewal)
 }
 
 fn calls(clients: &Clients) -> Vec<usize> {
-    let own = read(&clients.workers[0]);
-    own.all().map(|client| client.calls()).collect()
+    let pool = clients.read();
+    pool.all().map(|client| client.calls()).collect()
 }
 
 #[tokio::test]
 async fn a_client_carries_so_many_calls_and_then_there_is_another() {
-    let clients = clients();
-    let mut lent: Vec<_> = (0..MOST_CALLS).map(|_| clients.lend()).collect();
-    assert_eq!(calls(&clients), [MOST_CALLS]);
+    let (clients, _renewal) = clients();
+    let mut lent: Vec<_> = (0..MAX_CALLS).map(|_| clients.lend()).collect();
+    assert_eq!(calls(&clients), [MAX_CALLS]);
     lent.push(clients.lend());
     lent.push(clients.lend());
-    assert_eq!(calls(&clients), [MOST_CALLS, 2]);
+    assert_eq!(calls(&clients), [MAX_CALLS, 2]);
     lent.swap_remove(0);
     lent.push(clients.lend());
-    assert_eq!(calls(&clients), [MOST_CALLS, 2], "the first has room again");
+    assert_eq!(calls(&clients), [MAX_CALLS, 2], "the first has room again");
     drop(lent);
     assert_eq!(calls(&clients), [0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_are_replaced_while_calls_keep_theirs() {
-    let clients = clients();
-    let lent = clients.lend();
-    let replaced = async {
-        while calls(&clients) != [0] {
-            sleep(RENEWAL / 10).await;
-        }
-    };
-    timeout(2 * RENEWAL, replaced).await.unwrap();
-    assert_eq!(lent.0.calls(), 1);
+async fn clients_are_replaced_on_every_thread_while_calls_keep_theirs() {
+    let (clients, renewal) = clients();
+    let elsewhere = clients.for_thread().unwrap();
+    tokio::spawn(renewal.run());
+    for clients in [clients, elsewhere] {
+        let lent = clients.lend();
+        let replaced = async {
+            while Arc::ptr_eq(&clients.lend().0, &lent.0) {
+                sleep(RENEWAL / 10).await;
+            }
+        };
+        timeout(2 * RENEWAL, replaced).await.unwrap();
+        assert_eq!(calls(&clients), [0]);
+        assert_eq!(lent.0.calls(), 1);
+    }
 }
 
 #[test]
-fn roots_are_read_anew_and_kept_when_the_file_is_broken() {
-    use_crypto();
+fn roots_that_cannot_be_read_any_more_are_kept_and_that_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let [root, another] =
-        [(); 2].map(|()| rcgen::generate_simple_self_signed([]).unwrap().cert.pem());
+    let root = rcgen::generate_simple_self_signed([]).unwrap().cert.pem();
     std::fs::write(&file, &root).unwrap();
     let settings = Settings {
         upstream_ca: Some(file.path().to_owned()),
@@ -70,16 +73,15 @@ fn roots_are_read_anew_and_kept_when_the_file_is_broken() {
             .unwrap();
         runtime.block_on(async {
             let base = "https://localhost".parse().unwrap();
-            let clients = Clients::new(&base, &settings, 1).unwrap();
-            // It tells how many roots there are.
-            let in_use = || format!("{:?}", read(&clients.workers[0]).recipe.tls);
-            let first = in_use();
-            std::fs::write(&file, "broken").unwrap();
-            sleep(RENEWAL * 3 / 2).await;
-            assert_eq!(in_use(), first);
-            std::fs::write(&file, format!("{root}{another}")).unwrap();
-            sleep(RENEWAL).await;
-            assert_ne!(in_use(), first);
+            let (renewal, mut recipe) = Recipe::new(&base, &settings).unwrap();
+            tokio::spawn(renewal.run());
+            for content in ["broken", &root] {
+                std::fs::write(&file, content).unwrap();
+                timeout(2 * RENEWAL, recipe.changed())
+                    .await
+                    .unwrap()
+                    .unwrap();
+            }
         });
     });
     assert_eq!(lines.len(), 1, "{lines:?}");

@@ -1,33 +1,25 @@
 //! The one log line of a failed call: readable alone, with every value as a field.
 
 use tonic::Code;
+use tracing::Level;
 
-use super::{Verdict, code_name};
+use super::Verdict;
 use crate::call::Call;
-
-/// How loud a failure is in the log.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Loudness {
-    /// Someone must act.
-    Error,
-    /// It passes, but it should not happen often.
-    Warn,
-    /// The caller's own affair.
-    Info,
-}
+use crate::names;
 
 macro_rules! line {
-    ($level:ident, $verdict:expr, $call:expr) => {{
+    ($level:expr, $verdict:expr, $call:expr) => {{
         let (verdict, call) = ($verdict, $call);
-        tracing::$level!(
+        tracing::event!(
+            $level,
             request_id = call.request_id(),
             trace_id = call.trace_id(),
             conference_id = call.conference_id(),
             peer = call.peer.identity(),
-            grpc_code = code_name(verdict.code),
+            grpc_code = names::code(verdict.code),
             reason = verdict.reason,
             domain = verdict.domain,
-            outcome = verdict.value("outcome"),
+            outcome = verdict.outcome.as_str(),
             attempts = call.attempts(),
             elapsed_ms = call.elapsed_ms(),
             http_status = verdict
@@ -38,31 +30,33 @@ macro_rules! line {
             upstream_request_id = verdict.value("upstream_request_id"),
             cause = verdict.cause,
             "{}: {}",
-            code_name(verdict.code),
+            names::code(verdict.code),
             verdict.message,
         )
     }};
 }
 
 impl Verdict {
-    pub(super) fn log(&self, call: &Call) {
-        match self.loudness() {
-            Loudness::Error => line!(error, self, call),
-            Loudness::Warn => line!(warn, self, call),
-            Loudness::Info => line!(info, self, call),
+    /// Tells the verdict on `call` to the operator.
+    pub fn report(&self, call: &Call) {
+        match self.level() {
+            Level::ERROR => line!(Level::ERROR, self, call),
+            Level::WARN => line!(Level::WARN, self, call),
+            _ => line!(Level::INFO, self, call),
         }
     }
 
-    pub(super) fn loudness(&self) -> Loudness {
+    /// ERROR: someone must act. WARN: it passes, but should not happen often. INFO: the caller's own affair.
+    pub(super) fn level(&self) -> Level {
         if self.alarming {
-            return Loudness::Error;
+            return Level::ERROR;
         }
         match self.code {
-            Code::Internal | Code::Unknown | Code::DataLoss => Loudness::Error,
+            Code::Internal | Code::Unknown | Code::DataLoss => Level::ERROR,
             Code::Unavailable
             | Code::DeadlineExceeded
             | Code::ResourceExhausted
-            | Code::Aborted => Loudness::Warn,
+            | Code::Aborted => Level::WARN,
             Code::Ok
             | Code::Cancelled
             | Code::InvalidArgument
@@ -72,7 +66,10 @@ impl Verdict {
             | Code::FailedPrecondition
             | Code::OutOfRange
             | Code::Unimplemented
-            | Code::Unauthenticated => Loudness::Info,
+            | Code::Unauthenticated => Level::INFO,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! Notices whether a client has sent its first frame, so that one who never does can be shown out.
+//! Notices whether a client has sent the preface of HTTP/2, so that one who never does can be shown out.
 
 use std::io;
 use std::pin::Pin;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// HTTP/2's preface, and the head of the settings frame that must follow.
-const GREETING: usize = 24 + 9;
+const LENGTH: usize = 24 + 9;
 
-/// A stream that counts what comes in, until the greeting is complete.
+/// A stream that counts what comes in, until the preface is complete.
 #[derive(Debug)]
-pub(super) struct Greeted<S> {
+pub(super) struct Watched<S> {
     stream: S,
     received: Arc<AtomicUsize>,
     complete: bool,
@@ -22,23 +22,22 @@ pub(super) struct Greeted<S> {
 
 /// What has come in so far.
 #[derive(Debug)]
-pub(super) struct Greeting(Arc<AtomicUsize>);
+pub(super) struct Preface(Arc<AtomicUsize>);
 
-impl<S> Greeted<S> {
-    pub(super) fn new(stream: S) -> (Self, Greeting) {
+impl Preface {
+    /// Watches for the preface on `stream`, which is to be used in place of the one given.
+    pub(super) fn watch<S>(stream: S) -> (Watched<S>, Self) {
         let received = Arc::new(AtomicUsize::new(0));
-        let greeting = Greeting(Arc::clone(&received));
-        let stream = Self {
+        let preface = Self(Arc::clone(&received));
+        let stream = Watched {
             stream,
             received,
             complete: false,
         };
-        (stream, greeting)
+        (stream, preface)
     }
-}
 
-impl Greeting {
-    /// Resolves after `limit` if the greeting is not complete by then, else never.
+    /// Resolves after `limit` if the preface is not complete by then, else never.
     pub(super) async fn missed(&self, limit: Duration) {
         tokio::time::sleep(limit).await;
         if self.is_complete() {
@@ -46,13 +45,13 @@ impl Greeting {
         }
     }
 
-    /// Whether the greeting is complete.
+    /// Whether the preface is complete.
     pub(super) fn is_complete(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= GREETING
+        self.0.load(Ordering::Relaxed) >= LENGTH
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -63,13 +62,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Greeted<S> {
         if !self.complete {
             let more = buffer.filled().len() - before;
             let received = self.received.fetch_add(more, Ordering::Relaxed) + more;
-            self.complete = received >= GREETING;
+            self.complete = received >= LENGTH;
         }
         result
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Greeted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -110,20 +109,20 @@ mod tests {
 
     async fn is_missed(sent: usize) -> bool {
         let (mut client, server) = duplex(1024);
-        let (mut server, greeting) = Greeted::new(server);
+        let (mut server, preface) = Preface::watch(server);
         client.write_all(&vec![b'x'; sent]).await.unwrap();
         let mut buffer = vec![0; sent];
         server.read_exact(&mut buffer).await.unwrap();
-        timeout(2 * LIMIT, greeting.missed(LIMIT)).await.is_ok()
+        timeout(2 * LIMIT, preface.missed(LIMIT)).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_is_missed_until_its_greeting_is_complete() {
+    async fn a_client_is_missed_until_its_preface_is_complete() {
         for (sent, missed) in [
             (0, true),
-            (GREETING - 1, true),
-            (GREETING, false),
-            (GREETING + 500, false),
+            (LENGTH - 1, true),
+            (LENGTH, false),
+            (LENGTH + 500, false),
         ] {
             assert_eq!(is_missed(sent).await, missed, "{sent} bytes");
         }

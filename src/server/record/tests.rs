@@ -1,18 +1,17 @@
+use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
 use std::sync::Mutex;
 
 use http_body_util::Empty;
+use tokio::time::Instant;
 use tonic_types::StatusExt as _;
-use tower::service_fn;
+use tower::{BoxError, ServiceBuilder, service_fn};
 
+use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, RescueLayer};
 use super::*;
 
 type Inner = Result<Response<Body>, BoxError>;
 type Answer = Result<Response<Body>, Infallible>;
-
-fn metrics() -> Arc<Calls> {
-    crate::telemetry::metrics::Metrics::new("service", "method").calls
-}
 
 fn request() -> Request<Empty<bytes::Bytes>> {
     Request::builder()
@@ -21,28 +20,66 @@ fn request() -> Request<Empty<bytes::Bytes>> {
         .unwrap()
 }
 
+/// A call through the record and the rescue, as the layers of our own service have them.
+fn call_within<F>(
+    limit: Duration,
+    inner: impl FnMut(Request<Empty<bytes::Bytes>>) -> F,
+) -> impl Future<Output = Answer>
+where
+    F: Future<Output = Inner>,
+{
+    let layers = ServiceBuilder::new()
+        .layer(RecordLayer {
+            limit,
+            metrics: None,
+            tracing: None,
+        })
+        .layer(RescueLayer {
+            metrics: None,
+            explain: true,
+        });
+    layers.service(service_fn(inner)).call(request())
+}
+
 fn observe<F>(inner: impl FnMut(Request<Empty<bytes::Bytes>>) -> F) -> impl Future<Output = Answer>
 where
     F: Future<Output = Inner>,
 {
-    ObserveLayer::new(Duration::from_secs(1), metrics(), None)
-        .layer(service_fn(inner))
-        .call(request())
+    call_within(Duration::from_secs(1), inner)
 }
 
-fn reason(answer: Answer) -> (Code, String) {
+fn failure(answer: Answer) -> (Code, String, String) {
     let response = answer.unwrap();
     assert_eq!(response.headers()["x-request-id"], "order-66");
     let status = Status::from_header_map(response.headers()).unwrap();
     let details = status.get_error_details();
     let info = details.error_info().unwrap();
     assert_eq!(info.metadata["attempts"], "0");
-    (status.code(), info.reason.clone())
+    let outcome = info.metadata["outcome"].clone();
+    (status.code(), info.reason.clone(), outcome)
+}
+
+fn reason(answer: Answer) -> (Code, String) {
+    let (code, reason, _) = failure(answer);
+    (code, reason)
 }
 
 #[tokio::test]
 async fn a_panic_costs_its_call_alone() {
     let answer = observe(|_| Box::pin(async { panic!("a bug") })).await;
+    assert_eq!(
+        failure(answer),
+        (
+            Code::Internal,
+            "INTERNAL_FAULT".to_owned(),
+            "unknown".to_owned()
+        )
+    );
+}
+
+#[tokio::test]
+async fn an_error_that_no_layer_is_made_for_is_a_fault_of_ours() {
+    let answer = observe(|_| ready(Err("a layer broke".into()))).await;
     assert_eq!(
         reason(answer),
         (Code::Internal, "INTERNAL_FAULT".to_owned())
@@ -51,7 +88,7 @@ async fn a_panic_costs_its_call_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_never_arrives_is_answered_after_the_deadline() {
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let answer = observe(|_| Box::pin(pending::<Inner>())).await;
     assert_eq!(
         reason(answer),
@@ -122,18 +159,15 @@ fn answer_at_once(_: Request<Empty<bytes::Bytes>>) -> Ready<Inner> {
 #[tokio::test(start_paused = true)]
 async fn a_place_is_held_for_long_only_by_a_call_whose_request_has_arrived() {
     const LIMIT: Duration = Duration::from_secs(10);
-    for (arrives, held) in [(false, ARRIVAL), (true, LIMIT + BACKSTOP)] {
+    for (arrives, held) in [(false, MAX_ARRIVAL), (true, LIMIT + BACKSTOP)] {
         let started = Instant::now();
-        let answer = ObserveLayer::new(LIMIT, metrics(), None)
-            .layer(service_fn(|request: Request<Empty<bytes::Bytes>>| {
-                if arrives {
-                    request.extensions().get::<Arc<Call>>().unwrap().arrived();
-                }
-                pending::<Inner>()
-            }))
-            .call(request())
-            .await;
-        assert_eq!(reason(answer).0, Code::DeadlineExceeded);
+        let answer = call_within(LIMIT, |request| {
+            if arrives {
+                request.extensions().get::<Arc<Call>>().unwrap().receive();
+            }
+            pending::<Inner>()
+        });
+        assert_eq!(reason(answer.await).0, Code::DeadlineExceeded);
         assert_eq!(started.elapsed(), held, "arrives: {arrives}");
     }
 }

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::error::UpstreamError;
-use super::gate::Progress;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::gate::Progress;
 
 /// Names a failure of an attempt that came as far as `progress`; `reused` says that its connection had
 /// served before.
@@ -55,15 +55,4 @@ fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) ->
         };
     }
     None
-}
-
-/// The whole chain of causes in one line.
-pub fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }

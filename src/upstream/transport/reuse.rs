@@ -28,27 +28,27 @@ pub(super) async fn observe<T>(exchange: impl Future<Output = T>) -> (T, bool) {
 
 /// Notes each connection that the connector inside makes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NoteLayer;
+pub(super) struct ReuseLayer;
 
-/// See [`NoteLayer`]. The client clones its connector for every request, though few make a connection.
+/// See [`ReuseLayer`]. The client clones its connector for every request, though few make a connection.
 #[derive(Debug)]
-pub(super) struct Note<S>(Arc<S>);
+pub(super) struct Reuse<S>(Arc<S>);
 
-impl<S> Clone for Note<S> {
+impl<S> Clone for Reuse<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<S> Layer<S> for NoteLayer {
-    type Service = Note<S>;
+impl<S> Layer<S> for ReuseLayer {
+    type Service = Reuse<S>;
 
-    fn layer(&self, connector: S) -> Note<S> {
-        Note(Arc::new(connector))
+    fn layer(&self, connector: S) -> Reuse<S> {
+        Reuse(Arc::new(connector))
     }
 }
 
-impl<S, Target> Service<Target> for Note<S>
+impl<S, Target> Service<Target> for Reuse<S>
 where
     S: Service<Target> + Clone + Send + Sync + 'static,
     S::Future: Send,

@@ -1,0 +1,166 @@
+//! The layers around the services, and which service a request is for.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Either};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::service::{LayerExt as _, Routes};
+use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
+use tower::load_shed::LoadShed;
+use tower::util::Oneshot;
+use tower::{ServiceBuilder, ServiceExt as _};
+
+use super::admission::{Admission, AdmissionLayer};
+use super::metrics::Calls;
+use super::record::{Record, RecordLayer};
+use super::rescue::{Rescue, RescueLayer};
+use crate::health::Health;
+use crate::names::METHOD_PATH;
+use crate::proto::v1::meeting_control_server::MeetingControlServer;
+use crate::service::Service;
+use crate::telemetry::trace::Tracing;
+
+/// The largest request message; a real one is well under 200 bytes.
+const MAX_MESSAGE: usize = 16 * 1024;
+/// The most calls of health and reflection at once whose request has not arrived.
+const MAX_ASIDE: usize = 256;
+/// How long the request of such a call may take.
+const MAX_ASIDE_ARRIVAL: Duration = Duration::from_secs(5);
+/// Services that are served beside our own, by the beginnings of their paths.
+const ASIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+
+/// What is the same for the services of every thread.
+#[derive(Debug, Clone)]
+pub(super) struct Layers {
+    /// The longest time for a call.
+    limit: Duration,
+    /// One limit for all connections of all threads.
+    places: GlobalConcurrencyLimitLayer,
+    calls: Arc<Calls>,
+    tracing: Option<Tracing>,
+    aside: Routes,
+}
+
+/// Everything that one thread serves. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Services {
+    /// Our own method, without a router: the hot way is a comparison of one path.
+    ours: Ours,
+    /// Any method and service that is not here: answered by our own as unimplemented, and not counted.
+    unknown: Ours,
+    /// Health and reflection.
+    aside: Routes,
+}
+
+/// Our own service within its layers.
+type Ours = Record<Rescue<Admission<LoadShed<ConcurrencyLimit<MeetingControlServer<Service>>>>>>;
+
+/// An answer under way; a rare one is boxed, so that the others need no place for it.
+pub(super) type Answer = Either<
+    Oneshot<Ours, Request<Incoming>>,
+    BoxFuture<'static, Result<Response<Body>, Infallible>>,
+>;
+
+impl Layers {
+    /// `limit` is the longest time for a call, `places` how many may be under way at once.
+    ///
+    /// # Errors
+    /// When the descriptor set that reflection serves is broken: a bug in the build.
+    pub(super) fn new(
+        limit: Duration,
+        places: u32,
+        calls: Arc<Calls>,
+        tracing: Option<Tracing>,
+        health: &Health,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        // Not limited by our own service's load, yet bounded as well.
+        let aside = ServiceBuilder::new()
+            .layer(RecordLayer {
+                limit: MAX_ASIDE_ARRIVAL,
+                metrics: None,
+                tracing: None,
+            })
+            .layer(RescueLayer {
+                metrics: None,
+                explain: false,
+            })
+            .layer(AdmissionLayer)
+            .load_shed()
+            .layer(GlobalConcurrencyLimitLayer::new(MAX_ASIDE));
+        let routes = Routes::new(aside.named_layer(health.service()))
+            .add_service(aside.named_layer(reflection().build_v1()?))
+            .add_service(aside.named_layer(reflection().build_v1alpha()?));
+        Ok(Self {
+            limit,
+            places: GlobalConcurrencyLimitLayer::new(places as usize),
+            calls,
+            tracing,
+            aside: routes.prepare(),
+        })
+    }
+
+    /// Puts the layers around the service of one thread.
+    pub(super) fn around(&self, service: Service) -> Services {
+        Services {
+            ours: self.stack(service.clone(), Some(&self.calls), self.tracing.clone()),
+            unknown: self.stack(service, None, None),
+            aside: self.aside.clone(),
+        }
+    }
+
+    fn stack(
+        &self,
+        service: Service,
+        calls: Option<&Arc<Calls>>,
+        tracing: Option<Tracing>,
+    ) -> Ours {
+        // Outermost first.
+        ServiceBuilder::new()
+            // The record of the call sees every end, a caller's going away included.
+            .layer(RecordLayer {
+                limit: self.limit,
+                metrics: calls.cloned(),
+                tracing,
+            })
+            // Answers where nobody inside does: after a panic, a late request, a refusal by a layer.
+            .layer(RescueLayer {
+                metrics: calls.cloned(),
+                explain: true,
+            })
+            // Before anything is spent on a peer that may not call.
+            .layer(AdmissionLayer)
+            // Refuses at once what the limit inside would keep waiting.
+            .load_shed()
+            .layer(self.places.clone())
+            .service(MeetingControlServer::new(service).max_decoding_message_size(MAX_MESSAGE))
+    }
+}
+
+impl Services {
+    /// Has the service that a request names answer it.
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        if path == METHOD_PATH {
+            Either::Left(self.ours.clone().oneshot(request))
+        } else if ASIDE.iter().any(|service| path.starts_with(service)) {
+            Either::Right(self.aside.clone().oneshot(request.map(Body::new)).boxed())
+        } else {
+            Either::Right(self.unknown.clone().oneshot(request).boxed())
+        }
+    }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // So that a client with reflection alone can read the details of our errors.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+}

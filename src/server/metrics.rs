@@ -1,0 +1,211 @@
+//! What the serving side counts: calls, under the names that gRPC dashboards read, and connections.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tonic::Code;
+
+use crate::names::{self, METHOD, SERVICE};
+use crate::telemetry::metrics::{counter, counters, gauge, seconds};
+
+/// The calls of our method.
+#[derive(Debug)]
+pub struct Calls {
+    started: Counter,
+    handled: [Counter; 17],
+    seconds: Histogram,
+    in_flight: Gauge,
+    shed: Counter,
+}
+
+/// The connections that callers hold, and the certificate that they are shown.
+#[derive(Debug)]
+pub struct Connections {
+    open: Gauge,
+    certificate: CertificateEnd,
+}
+
+/// Counts a connection for as long as it lives.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+/// When the certificate in use ends, in seconds since 1970. Not shown where there is none.
+#[derive(Debug, Clone, Default)]
+struct CertificateEnd(Arc<Mutex<Option<i64>>>);
+
+// === impl Calls ===
+
+impl Calls {
+    /// All counts at zero.
+    pub fn register(registry: &mut Registry) -> Self {
+        let shed = counter(
+            registry,
+            "meeting_control_shed",
+            "Calls refused because too many were under way",
+        );
+        let rpc = [
+            ("grpc_service", SERVICE),
+            ("grpc_method", METHOD),
+            ("grpc_type", "unary"),
+        ];
+        let labels = rpc.map(|(name, value)| (name.into(), value.into()));
+        let registry = registry.sub_registry_with_labels(labels.into_iter());
+        Self {
+            started: counter(registry, "grpc_server_started", "Calls that arrived"),
+            handled: counters(
+                registry,
+                "grpc_server_handled",
+                "Calls that ended, by gRPC code",
+                "grpc_code",
+                names::code_labels(),
+            ),
+            seconds: seconds(
+                registry,
+                "grpc_server_handling_seconds",
+                "Time from a call's arrival to its end",
+            ),
+            in_flight: gauge(registry, "grpc_server_in_flight", "Calls under way"),
+            shed,
+        }
+    }
+
+    /// A call arrived.
+    pub fn start(&self) {
+        self.started.inc();
+        self.in_flight.inc();
+    }
+
+    /// A call ended with `code` after `elapsed`.
+    pub fn end(&self, code: Code, elapsed: Duration) {
+        self.in_flight.dec();
+        self.handled[code as usize].inc();
+        self.seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// A call was refused because too many were under way.
+    pub fn shed(&self) {
+        self.shed.inc();
+    }
+}
+
+// === impl Connections ===
+
+impl Connections {
+    /// No connection, and no certificate.
+    pub fn register(registry: &mut Registry) -> Self {
+        let certificate = CertificateEnd::default();
+        registry.register_collector(Box::new(certificate.clone()));
+        Self {
+            open: gauge(
+                registry,
+                "meeting_control_connections",
+                "Connections that callers hold, handshakes included",
+            ),
+            certificate,
+        }
+    }
+
+    /// A connection was accepted; it is closed when the return value is dropped.
+    pub fn open(&self) -> OpenConnection {
+        self.open.inc();
+        OpenConnection(self.open.clone())
+    }
+
+    /// A certificate chain is in use that ends at `not_after`, in seconds since 1970, if it says so.
+    pub fn use_certificate(&self, not_after: Option<i64>) {
+        *self.certificate.value() = not_after;
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+// === impl CertificateEnd ===
+
+impl CertificateEnd {
+    fn value(&self) -> MutexGuard<'_, Option<i64>> {
+        // Nothing is ever half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for CertificateEnd {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(end) = *self.value() else {
+            return Ok(());
+        };
+        let encoder = encoder.encode_descriptor(
+            "meeting_control_tls_certificate_not_after_timestamp_seconds",
+            "When the certificate chain in use ends, its earliest certificate, in seconds since 1970",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(end).encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn a_call_is_counted_under_the_names_that_dashboards_read() {
+        let mut metrics = Metrics::default();
+        let calls = Calls::register(metrics.registry());
+        calls.start();
+        calls.start();
+        calls.end(Code::FailedPrecondition, Duration::from_millis(3));
+        calls.shed();
+        let page = metrics.page();
+        let rpc = "grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";
+        for line in [
+            format!("grpc_server_started_total{{{rpc}}} 2\n"),
+            format!("grpc_server_handled_total{{{rpc},grpc_code=\"FailedPrecondition\"}} 1\n"),
+            format!("grpc_server_handled_total{{{rpc},grpc_code=\"OK\"}} 0\n"),
+            format!("grpc_server_in_flight{{{rpc}}} 1\n"),
+            format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.0025\"}} 0\n"),
+            format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.005\"}} 1\n"),
+            "meeting_control_shed_total 1\n".to_owned(),
+        ] {
+            assert!(page.contains(&line), "{line}{page}");
+        }
+    }
+
+    #[test]
+    fn connections_are_counted_while_they_are_open() {
+        let mut metrics = Metrics::default();
+        let connections = Connections::register(metrics.registry());
+        let first = connections.open();
+        let second = connections.open();
+        drop(first);
+        let page = metrics.page();
+        assert!(page.contains("meeting_control_connections 1\n"), "{page}");
+        drop(second);
+        let page = metrics.page();
+        assert!(page.contains("meeting_control_connections 0\n"), "{page}");
+    }
+
+    #[test]
+    fn no_certificate_is_shown_where_none_is_in_use() {
+        let mut metrics = Metrics::default();
+        let connections = Connections::register(metrics.registry());
+        let shown = || metrics.page().contains("certificate");
+        assert!(!shown());
+        connections.use_certificate(Some(1));
+        assert!(shown());
+        connections.use_certificate(None);
+        assert!(!shown());
+    }
+}

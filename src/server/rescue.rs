@@ -1,0 +1,184 @@
+//! The rescue of a call that would otherwise end without an answer of ours: it panics, its request does not
+//! arrive, a layer turns it away, or the framework refuses it.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::load_shed::error::Overloaded;
+use tower::{BoxError, Layer, Service};
+
+use super::admission::NotAdmitted;
+use super::metrics::Calls;
+use super::record::Recorded;
+use crate::call::Call;
+use crate::status::Verdict;
+
+/// How long after its deadline a call is given up here: the rooms below answer first, and in time,
+/// unless the request itself has not arrived.
+pub(super) const BACKSTOP: Duration = Duration::from_millis(10);
+
+/// How long a request message may take to arrive: a place is not held for those that never do.
+pub(super) const MAX_ARRIVAL: Duration = Duration::from_secs(2);
+
+/// Adds [`Rescue`] to a gRPC service.
+#[derive(Debug, Clone)]
+pub(super) struct RescueLayer {
+    /// Counts the calls that a limit turned away.
+    pub(super) metrics: Option<Arc<Calls>>,
+    /// Whether a refusal by the framework is put in our words, with details.
+    pub(super) explain: bool,
+}
+
+/// Makes sure that each call has an answer.
+#[derive(Debug, Clone)]
+pub(super) struct Rescue<S> {
+    inner: S,
+    settings: RescueLayer,
+}
+
+impl<S> Layer<S> for RescueLayer {
+    type Service = Rescue<S>;
+
+    fn layer(&self, inner: S) -> Rescue<S> {
+        Rescue {
+            inner,
+            settings: self.clone(),
+        }
+    }
+}
+
+impl<S, B> Service<Recorded<B>> for Rescue<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = UnderWay<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // What keeps the layers inside from being ready is told by the call's own error.
+        self.inner.poll_ready(cx).map(|_| Ok(()))
+    }
+
+    fn call(&mut self, recorded: Recorded<B>) -> Self::Future {
+        let Recorded { call, request } = recorded;
+        UnderWay {
+            inner: Some(self.inner.call(request)),
+            backstop: sleep(MAX_ARRIVAL.min(call.deadline.limit() + BACKSTOP)),
+            settings: self.settings.clone(),
+            call,
+        }
+    }
+}
+
+pin_project! {
+    /// A call under way.
+    #[derive(Debug)]
+    pub(super) struct UnderWay<F> {
+        // Gone once it has answered or is given up.
+        #[pin]
+        inner: Option<F>,
+        #[pin]
+        backstop: Sleep,
+        settings: RescueLayer,
+        call: Arc<Call>,
+    }
+}
+
+impl<F> Future for UnderWay<F>
+where
+    F: Future<Output = Result<Response<Body>, BoxError>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(inner) = this.inner.as_mut().as_pin_mut() else {
+            // Only after the answer, when nobody polls any more.
+            return Poll::Pending;
+        };
+        // The future is dropped after a panic, so no broken state is ever seen.
+        let response = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
+            Ok(Poll::Ready(answer)) => this.settings.judge(answer),
+            Err(panic) => Err(Box::new(Verdict::broken(message_of(&*panic)))),
+            Ok(Poll::Pending) => {
+                if !is_overdue(this.backstop.as_mut(), this.call, cx) {
+                    return Poll::Pending;
+                }
+                // What it was doing ends here, and is known to the call.
+                this.inner.set(None);
+                Err(Box::new(Verdict::late(this.call)))
+            }
+        };
+        this.inner.set(None);
+        Poll::Ready(Ok(response.unwrap_or_else(|verdict| {
+            verdict.into_status(this.call).into_http()
+        })))
+    }
+}
+
+impl RescueLayer {
+    /// What the layers inside answered, or why they did not.
+    fn judge(
+        &self,
+        answer: Result<Response<Body>, BoxError>,
+    ) -> Result<Response<Body>, Box<Verdict>> {
+        let verdict = match answer {
+            Ok(response) => match self.refusal_by_framework(&response) {
+                Some(framework) => Verdict::unreadable(&framework),
+                None => return Ok(response),
+            },
+            Err(error) if error.is::<Overloaded>() => {
+                if let Some(metrics) = &self.metrics {
+                    metrics.shed();
+                }
+                Verdict::overloaded()
+            }
+            Err(error) if error.is::<NotAdmitted>() => Verdict::not_admitted(),
+            Err(error) => Verdict::broken(error.to_string()),
+        };
+        Err(Box::new(verdict))
+    }
+
+    /// A status by the framework, which knows no details; `None` where it is left as it is.
+    fn refusal_by_framework(&self, response: &Response<Body>) -> Option<Status> {
+        let is_ours = |status: &Status| Verdict::behind(status).is_some();
+        if !self.explain || response.extensions().get().is_some_and(is_ours) {
+            return None;
+        }
+        // Some of the framework's answers hold their status in the headers alone.
+        let status = Status::from_header_map(response.headers());
+        status.filter(|status| status.code() != Code::Ok)
+    }
+}
+
+/// Whether a call has to be given up: its request has not arrived, or its deadline is well past.
+fn is_overdue(mut backstop: Pin<&mut Sleep>, call: &Call, cx: &mut Context<'_>) -> bool {
+    while backstop.as_mut().poll(cx).is_ready() {
+        let left = call.deadline.remaining();
+        if !call.is_received() || left.is_zero() {
+            return true;
+        }
+        backstop.as_mut().reset(Instant::now() + left + BACKSTOP);
+    }
+    false
+}
+
+/// What a panic said.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without words"))
+}

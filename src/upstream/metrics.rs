@@ -1,0 +1,139 @@
+//! What is counted on the way to the upstream: attempts, retries, refusals, and the breaker.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::attempt::AttemptEnd;
+use super::retry::RetryReason;
+use crate::telemetry::metrics::{Counters, counter, counters, gauge, open_counters, seconds};
+
+/// Attempts, retries, refusals and the breaker.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    attempts: [Counter; AttemptEnd::ALL.len()],
+    attempt_seconds: Histogram,
+    retries: [Counter; RetryReason::ALL.len()],
+    budget_spent: Counter,
+    errors: Counters,
+    breaker_state: Gauge,
+    breaker_refused: Counter,
+}
+
+impl Metrics {
+    /// All counts at zero, and the breaker closed.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("meeting_control");
+        Self {
+            attempts: counters(
+                registry,
+                "upstream_attempts",
+                "Attempts at the REST call, by how they ended",
+                "outcome",
+                AttemptEnd::ALL.map(AttemptEnd::label),
+            ),
+            attempt_seconds: seconds(
+                registry,
+                "upstream_attempt_seconds",
+                "Time of one attempt at the REST call",
+            ),
+            retries: counters(
+                registry,
+                "upstream_retries",
+                "Attempts after the first, by what the one before left behind",
+                "reason",
+                RetryReason::ALL.map(RetryReason::label),
+            ),
+            budget_spent: counter(
+                registry,
+                "upstream_retry_budget_exhausted",
+                "Retries left out because the retry budget was spent",
+            ),
+            errors: open_counters(
+                registry,
+                "upstream_errors",
+                "Refusals by the upstream, by error code",
+            ),
+            breaker_state: gauge(
+                registry,
+                "breaker_state",
+                "0: calls go through; 1: upstream is down, calls are refused at once; 2: probing",
+            ),
+            breaker_refused: counter(
+                registry,
+                "breaker_refused",
+                "Attempts not made because the upstream was known to be down",
+            ),
+        }
+    }
+
+    /// An attempt ended after `elapsed`.
+    pub(super) fn attempt(&self, end: AttemptEnd, elapsed: Duration) {
+        self.attempts[end as usize].inc();
+        self.attempt_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    /// An attempt follows another.
+    pub(super) fn retry(&self, reason: RetryReason) {
+        self.retries[reason as usize].inc();
+    }
+
+    /// A retry was left out because the budget was spent.
+    pub(super) fn budget_spent(&self) {
+        self.budget_spent.inc();
+    }
+
+    /// The upstream refused; `code` is a code of the table, `None` for any other.
+    pub(super) fn refused(&self, code: Option<&'static str>) {
+        self.errors
+            .get_or_create(&[("error_code", code.unwrap_or("other"))])
+            .inc();
+    }
+
+    /// An attempt was not made because the upstream was known to be down.
+    pub(super) fn refused_by_breaker(&self) {
+        self.breaker_refused.inc();
+    }
+
+    /// The breaker changed; the metric's help names the numbers.
+    pub(super) fn breaker(&self, state: i64) {
+        self.breaker_state.set(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_upstream_is_counted_by_closed_sets() {
+        let mut page = crate::telemetry::metrics::Metrics::default();
+        let upstream = Metrics::register(page.registry());
+        for end in AttemptEnd::ALL {
+            upstream.attempt(end, Duration::from_millis(1));
+        }
+        for reason in RetryReason::ALL {
+            upstream.retry(reason);
+        }
+        upstream.refused(Some("MMC.111072005"));
+        upstream.refused(None);
+        upstream.budget_spent();
+        upstream.breaker(1);
+        let page = page.page();
+        for line in [
+            "meeting_control_upstream_attempts_total{outcome=\"accepted\"} 1\n",
+            "meeting_control_upstream_attempts_total{outcome=\"cancelled\"} 1\n",
+            "meeting_control_upstream_attempt_seconds_count 5\n",
+            "meeting_control_upstream_retries_total{reason=\"stale_connection\"} 1\n",
+            "meeting_control_upstream_retry_budget_exhausted_total 1\n",
+            "meeting_control_upstream_errors_total{error_code=\"MMC.111072005\"} 1\n",
+            "meeting_control_upstream_errors_total{error_code=\"other\"} 1\n",
+            "meeting_control_breaker_state 1\n",
+        ] {
+            assert!(page.contains(line), "{line}{page}");
+        }
+    }
+}

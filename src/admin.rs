@@ -29,12 +29,7 @@ const MAX_HEAD: Duration = Duration::from_secs(2);
 #[group(skip)]
 pub struct Settings {
     /// Address and port of /livez, /readyz and /metrics, over HTTP
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_ADMIN_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:9090"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_listen: SocketAddr,
 }
 

@@ -1,9 +1,9 @@
 //! The two commands that call a façade: `update` makes the RPC, `health` asks whether it serves.
 
 use std::error::Error as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::MetadataValue;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status, TimeoutExpired};
 use tonic_health::pb::HealthCheckRequest;
@@ -11,20 +11,21 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::causes::causes;
-use crate::names::{self, AUTHORIZATION, REQUEST_ID, TOKEN_VARIABLE};
+use crate::names::{self, AUTHORIZATION, REQUEST_ID};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
 
+mod input;
 mod report;
 mod setting_flags;
 mod target;
 
+pub use input::Misuse;
+
+use input::read_token;
 use setting_flags::SettingFlags;
 use target::Target;
-
-/// How much of a file is read: a token, or a few certificates.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Changes settings of a running meeting through a façade.
 #[derive(Debug, clap::Args)]
@@ -79,11 +80,6 @@ pub struct Health {
     service: String,
 }
 
-/// The command line asks for something impossible.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Misuse(String);
-
 /// Makes the RPC and prints what came of it. Returns the gRPC code.
 ///
 /// # Errors
@@ -103,7 +99,7 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
     }
     if let Some(id) = &arguments.request_id {
         let id = MetadataValue::try_from(id)
-            .map_err(|_| Misuse("--request-id must be printable ASCII".to_owned()))?;
+            .map_err(|_| Misuse::new("--request-id must be printable ASCII"))?;
         request.metadata_mut().insert(REQUEST_ID.as_str(), id);
     }
     request.set_timeout(arguments.target.timeout);
@@ -168,37 +164,4 @@ fn explain(status: Status, address: &Endpoint) -> Status {
 fn parse_code(name: &str) -> Result<Code, String> {
     names::code_named(name)
         .ok_or_else(|| "not a gRPC code, such as OK or UNAUTHENTICATED".to_owned())
-}
-
-/// The token from the file, else from the environment; `None` leaves it to the façade to complain.
-fn read_token(file: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Misuse> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a token is no flag: it would show in the list of processes"
-    )]
-    let from_environment = || std::env::var(TOKEN_VARIABLE).ok();
-    let text = match file {
-        Some(path) => Some(read_small(path).map_err(|error| {
-            Misuse(format!(
-                "--token-file: cannot read {}: {error}",
-                path.display()
-            ))
-        })?),
-        None => from_environment(),
-    };
-    let Some(text) = text else { return Ok(None) };
-    let mut token = MetadataValue::try_from(text.trim())
-        .map_err(|_| Misuse("the token holds characters that no header may carry".to_owned()))?;
-    token.set_sensitive(true);
-    Ok(Some(token))
-}
-
-fn read_small(path: &Path) -> std::io::Result<String> {
-    use std::io::Read as _;
-
-    let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(MAX_FILE)
-        .read_to_string(&mut text)?;
-    Ok(text)
 }

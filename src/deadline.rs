@@ -19,8 +19,7 @@ const RESERVE: Duration = Duration::from_millis(20);
 #[group(skip)]
 pub struct Settings {
     /// Longest time for one call, all attempts included; a caller's shorter deadline wins
-    #[arg(long, env = "MEETING_CONTROL_TIMEOUT", value_name = "DURATION",
-          default_value = "10s", value_parser = parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_limit)]
     pub timeout: Duration,
 }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::health::Health;
 use crate::server::metrics::{Calls, Connections};
 use crate::server::tls::{self, Tls, TlsError};
-use crate::server::{self, Server};
+use crate::server::{self, Layers, Server};
 use crate::service::Service;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::{Export, Tracing};
@@ -97,17 +97,15 @@ impl Facade {
         let tracing = Tracing::from_environment().map_err(FacadeError::Environment)?;
         let (tracing, export) = tracing.unzip();
         let health = Health::default();
-        let server = Server::new(
-            settings.server,
-            tls,
+        let layers = Layers::new(
             settings.deadline.timeout,
-            health.clone(),
-            server::Telemetry {
-                calls: Arc::new(calls),
-                connections: Arc::new(connections),
-                tracing,
-            },
+            settings.server.max_in_flight,
+            Arc::new(calls),
+            tracing,
+            &health,
         )?;
+        let connections = Arc::new(connections);
+        let server = Server::new(settings.server, tls, layers, health.clone(), connections);
         Ok(Self {
             server,
             services,

@@ -3,7 +3,54 @@
 //!
 //! # The way of a request
 //!
-//! To be written.
+//! Read in this order, each room needs only those before it.
+//!
+//! 1. [`facade`] composes all that follows from settings; [`cli`] has the commands that run it.
+//! 2. [`accept`] takes a connection in, [`workers`] hand it to a thread, and [`server`] serves it there.
+//! 3. [`server::tls`] and [`server::admission`] find out who calls and whether it may;
+//!    [`server::connection`] speaks HTTP/2, within bounds, until the connection is old or the process drains.
+//! 4. [`server::layers`] says which service a request is for, and what lies around it: its
+//!    [record](server::record), which is a [`call`] with a [`deadline`], and its [rescue](server::rescue).
+//! 5. [`service`] is the RPC, a table of contents of the rest.
+//! 6. [`command`] checks request and metadata, by the table in [`setting`], and leaves a change that can be
+//!    sent, or every violation at once.
+//! 7. [`upstream::wire`] writes it as a REST call, and [`upstream`] tells that call's story: admitted by the
+//!    [breaker](upstream::breaker), made in [attempts](upstream::attempt) over the
+//!    [HTTP client](upstream::transport), whose [gate](upstream::gate) knows whether the request has left.
+//! 8. [`upstream::answer`] reads what comes back, by the table in [`upstream::error_code`]; what did not work
+//!    is an [`upstream::error`], and [`upstream::retry`] decides whether another attempt follows.
+//! 9. [`status`] makes a verdict of every failure: a gRPC status for the caller and, when the record of the
+//!    call is closed, a line for the operator.
+//!
+//! Beside the way: [`telemetry`] holds logs, metrics and traces, [`health`] knows whether calls should come,
+//! [`admin`] is the port for probes and metrics, [`client`] is what `update` and `health` do, [`codes`]
+//! explains error codes, and [`sandbox`] stands in for the upstream. [`proto`] is the contract, [`names`] what
+//! it and the upstream call things.
+//!
+//! # Layers
+//!
+//! Users stand above what they use.
+//!
+//! - [`cli`]
+//! - [`client`], [`codes`], [`sandbox`]
+//! - [`facade`]
+//! - [`server`], [`admin`]
+//! - [`service`], [`health`], [`workers`], [`accept`]
+//! - [`status`]
+//! - [`upstream`]
+//! - [`call`], [`command`]
+//! - [`setting`], [`deadline`], [`telemetry`]
+//! - [`causes`], [`duration`], [`mod@print`], [`proto`], [`names`]
+//!
+//! # Pure rooms
+//!
+//! They do no I/O, and no clock is read but tokio's, by [`deadline`].
+//!
+//! - [`command`], [`setting`], [`deadline`], [`duration`], [`causes`], [`names`]
+//! - of the upstream: [`wire`](upstream::wire), [`answer`](upstream::answer),
+//!   [`envelope`](upstream::envelope), [`wait`](upstream::wait), [`error`](upstream::error),
+//!   [`error_code`](upstream::error_code), [`retry`](upstream::retry),
+//!   [`breaker::state`](upstream::breaker::state)
 
 pub mod accept;
 pub mod admin;

@@ -1,4 +1,4 @@
-//! A stand-in for the REST side: a real HTTP server that checks each call as the vendor's page says,
+//! A stand-in for the upstream: a real HTTP server that checks each call as the vendor's page says,
 //! keeps every meeting's settings, and misbehaves on request.
 //!
 //! For newcomers, for our tests and for the tests of callers, who rely on its test ids.

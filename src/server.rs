@@ -14,21 +14,22 @@ use crate::call::Peer;
 use crate::duration::{parse_limit, parse_pause};
 use crate::health::Health;
 use crate::service::Service;
-use crate::telemetry::trace::Tracing;
 use crate::workers::Workers;
 
-mod admission;
-mod connection;
-mod layers;
+pub(crate) mod admission;
+pub(crate) mod connection;
+pub(crate) mod layers;
 pub mod metrics;
 mod preface;
-mod record;
-mod rescue;
+pub(crate) mod record;
+pub(crate) mod rescue;
 pub mod tls;
 
 use connection::{Bounds, Phase};
-use layers::{Layers, Services};
-use metrics::{Calls, Connections};
+pub use layers::Layers;
+
+use layers::Services;
+use metrics::Connections;
 use tls::Tls;
 
 /// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
@@ -44,18 +45,12 @@ const SWEEP: Duration = Duration::from_millis(100);
 #[group(skip)]
 pub struct Settings {
     /// Address and port of the gRPC service
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:50051"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:50051")]
     pub listen: SocketAddr,
 
     /// Most calls under way at once, up to 1000000; more are refused with RESOURCE_EXHAUSTED
     #[arg(
         long,
-        env = "MEETING_CONTROL_MAX_IN_FLIGHT",
         value_name = "NUMBER",
         default_value_t = 2048,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000)
@@ -63,23 +58,19 @@ pub struct Settings {
     pub max_in_flight: u32,
 
     /// Time between SIGTERM and closing the door, for load balancers to notice
-    #[arg(long, env = "MEETING_CONTROL_DRAIN_DELAY", value_name = "DURATION",
-          default_value = "5s", value_parser = parse_pause)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_pause)]
     pub drain_delay: Duration,
 
     /// Longest time after that for open calls to end
-    #[arg(long, env = "MEETING_CONTROL_DRAIN_TIMEOUT", value_name = "DURATION",
-          default_value = "20s", value_parser = parse_pause)]
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse_pause)]
     pub drain_timeout: Duration,
 
     /// Age at which a client is asked to connect anew, ±10 %, so that calls spread over replicas
-    #[arg(long, env = "MEETING_CONTROL_MAX_CONNECTION_AGE", value_name = "DURATION",
-          default_value = "30m", value_parser = parse_limit)]
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_limit)]
     pub max_connection_age: Duration,
 
     /// Longest time after that for the connection's open calls to end
-    #[arg(long, env = "MEETING_CONTROL_MAX_CONNECTION_AGE_GRACE", value_name = "DURATION",
-          default_value = "30s", value_parser = parse_pause)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_pause)]
     pub max_connection_age_grace: Duration,
 }
 
@@ -93,17 +84,6 @@ pub struct Server {
     connections: Arc<Connections>,
 }
 
-/// What a server tells while it works.
-#[derive(Debug)]
-pub struct Telemetry {
-    /// Where calls are counted.
-    pub calls: Arc<Calls>,
-    /// Where connections are counted.
-    pub connections: Arc<Connections>,
-    /// Where calls have spans, if they have.
-    pub tracing: Option<Tracing>,
-}
-
 /// What every connection needs.
 #[derive(Debug, Clone)]
 struct Door {
@@ -113,29 +93,21 @@ struct Door {
 }
 
 impl Server {
-    /// A server that holds each call to `limit`, and tells `health` whether it is up.
-    ///
-    /// # Errors
-    /// When the descriptor set that reflection serves is broken: a bug in the build.
+    /// A server whose calls go through `layers`, and that tells `health` whether it is up.
     pub fn new(
         settings: Settings,
         tls: Option<Tls>,
-        limit: Duration,
+        layers: Layers,
         health: Health,
-        telemetry: Telemetry,
-    ) -> Result<Self, tonic_reflection::server::Error> {
-        let Telemetry {
-            calls,
-            connections,
-            tracing,
-        } = telemetry;
-        Ok(Self {
-            layers: Layers::new(limit, settings.max_in_flight, calls, tracing, &health)?,
+        connections: Arc<Connections>,
+    ) -> Self {
+        Self {
+            layers,
             tls,
             settings,
             health,
             connections,
-        })
+        }
     }
 
     /// Serves gRPC on `listener` until `shutdown` resolves, on a thread for each of `services`; then ends in

@@ -1,57 +1,29 @@
-//! Every way in which a call fails, as a [`Verdict`]; it is made a gRPC [`Status`] here, and one line in the
-//! log in [`Verdict::report`].
+//! Every way in which a call fails becomes a [`Verdict`] here, a value. Two verbs act on it:
+//! [`Verdict::into_status`] tells the caller, [`Verdict::report`] the operator.
 //!
-//! The only room that makes a [`Status`]. The caller gets a sentence that stands alone and typed
+//! The only room that makes a [`Status`] for callers. They get a sentence that stands alone and typed
 //! details; what is of use only to an operator, such as the chain of causes, goes to the log.
 
-use std::collections::HashMap;
-use std::error::Error as _;
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tonic_types::FieldViolation;
 
 use crate::call::{Call, Outcome};
 use crate::command::{InvalidRequest, Violation};
-use crate::names::{AUTHORIZATION, UPSTREAM_REQUEST_ID};
+use crate::names::AUTHORIZATION;
 
 mod failure;
 mod refusal;
 mod report;
+mod verdict;
 
-/// `ErrorInfo.domain` when the upstream said no.
-pub const VENDOR_DOMAIN: &str = "meeting.huaweicloud.com";
-/// `ErrorInfo.domain` when the façade did.
-pub const OUR_DOMAIN: &str = "meeting-control";
+pub use verdict::{OUR_DOMAIN, VENDOR_DOMAIN, Verdict};
+
+use verdict::{ENCODINGS, fate};
 
 /// What a caller is asked to wait when too many calls are under way.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
-/// Tells a caller that compresses what would be understood.
-const ENCODINGS: &str = "grpc-accept-encoding";
-
-/// Why a call failed, told in full. A value: making it tells nobody.
-#[derive(Debug)]
-pub struct Verdict {
-    code: Code,
-    domain: &'static str,
-    reason: String,
-    message: String,
-    outcome: Outcome,
-    /// What `ErrorInfo` says beside the outcome and the attempts.
-    metadata: Vec<(&'static str, String)>,
-    violations: Vec<FieldViolation>,
-    retry_after: Option<Duration>,
-    encodings: Option<MetadataValue<tonic::metadata::Ascii>>,
-    /// For the log alone.
-    cause: Option<String>,
-    /// Whether someone must act, whatever the code says.
-    alarming: bool,
-}
-
-// === Why a call failed ===
 
 impl Verdict {
     /// The request breaks rules, or has no token; nothing was sent.
@@ -176,90 +148,7 @@ impl Verdict {
             ..Self::ours(Code::Unavailable, "SHUTTING_DOWN", message)
         }
     }
-
-    /// The verdict of the façade itself on a call of which nothing was sent.
-    fn ours(code: Code, reason: &str, message: String) -> Self {
-        Self {
-            code,
-            domain: OUR_DOMAIN,
-            reason: reason.to_owned(),
-            message,
-            outcome: Outcome::NotApplied,
-            metadata: Vec::new(),
-            violations: Vec::new(),
-            retry_after: None,
-            encodings: None,
-            cause: None,
-            alarming: false,
-        }
-    }
 }
-
-// === What becomes of a verdict ===
-
-impl Verdict {
-    /// The verdict behind a status that this room made.
-    pub fn behind(status: &Status) -> Option<&Self> {
-        status.source()?.downcast_ref()
-    }
-
-    /// The gRPC code.
-    pub fn code(&self) -> Code {
-        self.code
-    }
-
-    /// Whether the settings may have changed.
-    pub fn outcome(&self) -> Outcome {
-        self.outcome
-    }
-
-    /// The status that the caller of `call` gets. The verdict stays [behind](Self::behind) it.
-    pub fn into_status(self, call: &Call) -> Status {
-        let mut headers = MetadataMap::new();
-        if let Some(id) = self.value("upstream_request_id")
-            && let Ok(id) = MetadataValue::try_from(id)
-        {
-            headers.insert(UPSTREAM_REQUEST_ID.as_str(), id);
-        }
-        if let Some(encodings) = &self.encodings {
-            headers.insert(ENCODINGS, encodings.clone());
-        }
-        let own = [
-            ("outcome", self.outcome.to_string()),
-            ("attempts", call.attempts().to_string()),
-        ];
-        let metadata: HashMap<String, String> = own
-            .into_iter()
-            .chain(self.metadata.iter().cloned())
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
-        let mut details = ErrorDetails::with_error_info(&self.reason, self.domain, metadata);
-        details.set_request_info(call.request_id(), "");
-        if !self.violations.is_empty() {
-            details.set_bad_request(self.violations.clone());
-        }
-        if self.retry_after.is_some() {
-            details.set_retry_info(self.retry_after);
-        }
-        let mut status =
-            Status::with_error_details_and_metadata(self.code, &self.message, details, headers);
-        status.set_source(Arc::new(self));
-        status
-    }
-
-    fn value(&self, key: &str) -> Option<&str> {
-        let (_, value) = self.metadata.iter().find(|(name, _)| *name == key)?;
-        Some(value)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Verdict {}
 
 /// A call that did not come through the door, where its record is made: a bug in the wiring.
 pub fn unannounced() -> Status {
@@ -270,13 +159,5 @@ fn sentence(violation: &Violation) -> String {
     match violation.field {
         Violation::WHOLE_REQUEST => violation.description.clone(),
         field => format!("{field} {}", violation.description),
-    }
-}
-
-/// What an outcome means to the caller, to end a sentence.
-fn fate(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::NotApplied => "nothing was changed",
-        Outcome::Unknown => "the settings may have changed",
     }
 }

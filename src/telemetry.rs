@@ -22,22 +22,12 @@ pub mod traceparent;
 #[group(skip)]
 pub struct Settings {
     /// How log lines look
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
 
     /// Which log lines are written: a level (error, warn, info, debug, trace, off), or levels per
     /// module such as info,meeting_control=debug
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_LOG_FILTER",
-        value_name = "FILTER",
-        default_value = "info"
-    )]
+    #[arg(long, value_name = "FILTER", default_value = "info")]
     pub log_filter: Targets,
 }
 

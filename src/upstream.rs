@@ -3,35 +3,34 @@
 //!
 //! [`Upstream::make`] is the story of any such call. Makes no gRPC status, though its tables name the codes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
 use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
 use crate::call::Call;
 use crate::command::UpdateCommand;
-use crate::duration::parse_limit;
 
 pub mod answer;
-mod attempt;
-mod breaker;
-mod envelope;
+pub(crate) mod attempt;
+pub(crate) mod breaker;
+pub(crate) mod envelope;
 pub mod error;
 pub mod error_code;
-mod gate;
+pub(crate) mod gate;
 mod metrics;
-mod retry;
-mod transport;
-mod wait;
+pub(crate) mod retry;
+mod settings;
+pub(crate) mod transport;
+pub(crate) mod wait;
 pub mod wire;
 
 pub use answer::Accepted;
 pub use error::UpstreamError;
 pub use gate::Progress;
-pub use transport::{Renewal, SetupError};
+pub use settings::Settings;
+pub use transport::{Renewal, SetupError, check_roots};
 pub use wire::BaseUrl;
 
 use attempt::{Attempt, Limit};
@@ -40,50 +39,6 @@ use metrics::Metrics;
 use retry::{Budget, Next, Retries, RetryReason};
 use transport::Transport;
 use wire::{Endpoint, Read, RestCall, UPDATE_PATH};
-
-/// How the upstream is reached.
-#[derive(Debug, Clone, clap::Args)]
-#[group(skip)]
-pub struct Settings {
-    /// PEM file with root certificates to trust beside the system's; read anew every five minutes
-    #[arg(long, env = "MEETING_CONTROL_UPSTREAM_CA", value_name = "FILE")]
-    pub upstream_ca: Option<PathBuf>,
-
-    /// Allow an http:// upstream that is not on this machine; the control token then travels in clear
-    #[arg(long, env = "MEETING_CONTROL_ALLOW_PLAINTEXT_UPSTREAM", value_parser = FalseyValueParser::new())]
-    pub allow_plaintext_upstream: bool,
-
-    /// Longest time for one attempt, from connecting to the last byte of the answer
-    #[arg(long, env = "MEETING_CONTROL_ATTEMPT_TIMEOUT", value_name = "DURATION",
-          default_value = "5s", value_parser = parse_limit)]
-    pub attempt_timeout: Duration,
-
-    /// Longest time for making a connection: name, TCP and TLS
-    #[arg(long, env = "MEETING_CONTROL_CONNECT_TIMEOUT", value_name = "DURATION",
-          default_value = "2s", value_parser = parse_limit)]
-    pub connect_timeout: Duration,
-
-    /// Most attempts after the first, for failures that can pass, up to 10; 0 turns retries off. A
-    /// pooled connection that turns out to be closed is replaced once without counting
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_MAX_RETRIES",
-        value_name = "NUMBER",
-        default_value_t = 2,
-        value_parser = clap::value_parser!(u32).range(..=10)
-    )]
-    pub max_retries: u32,
-}
-
-impl Settings {
-    /// Finds out what can be wrong with the settings on their own.
-    ///
-    /// # Errors
-    /// [`SetupError`] when the file with roots cannot be used.
-    pub fn check(&self) -> Result<(), SetupError> {
-        transport::check_roots(self)
-    }
-}
 
 /// A client of the REST API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -193,7 +148,7 @@ impl Upstream {
                 Next::Again(pause) => sleep(pause).await,
                 Next::GiveUp => return Err(failure),
                 Next::BudgetSpent => {
-                    metrics.budget_spent();
+                    metrics.budget_spent.inc();
                     return Err(failure);
                 }
             }

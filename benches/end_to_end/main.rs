@@ -77,7 +77,7 @@ struct Cli {
     #[arg(long)]
     streams: Option<u32>,
 
-    /// Call the REST side without the façade between, over HTTP/2, to see what it adds; the last three
+    /// Call the upstream without the façade between, over HTTP/2, to see what it adds; the last three
     /// columns are of the stand-in then
     #[arg(long, conflicts_with_all = ["tls", "http1"])]
     direct: bool,

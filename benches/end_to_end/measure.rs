@@ -53,7 +53,7 @@ impl Measurement {
         format!(
             "{}{}; medians of {} × {:?}",
             if self.direct {
-                "no façade, load and REST side together".to_owned()
+                "no façade, load and upstream together".to_owned()
             } else {
                 self.cpus.describe()
             },

@@ -47,9 +47,9 @@ impl Cpus {
         match (facade == own, others == own) {
             (true, true) => format!("all processes share {own} CPUs"),
             (false, true) => format!("façade on {facade} of {own} CPUs"),
-            _ => format!(
-                "façade on {facade} of {own} CPUs, load and REST side on the other {others}"
-            ),
+            _ => {
+                format!("façade on {facade} of {own} CPUs, load and upstream on the other {others}")
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 use crate::Failure;
 
 /// The longest latency that is told apart, in microseconds.
-const LONGEST: u64 = 120_000_000;
+const MAX_WAIT: u64 = 120_000_000;
 
 /// Counts calls; shared by all tasks of the load's one thread.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Tally {
 impl Tally {
     pub fn new() -> Result<Self, Failure> {
         Ok(Self {
-            latencies: RefCell::new(Histogram::new_with_bounds(1, LONGEST, 3)?),
+            latencies: RefCell::new(Histogram::new_with_bounds(1, MAX_WAIT, 3)?),
             failures: RefCell::default(),
             ended: Cell::default(),
             under_way: Cell::default(),
@@ -48,7 +48,7 @@ impl Tally {
 
     /// Notes the latency of a call that is part of what is measured.
     pub fn took(&self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(MAX_WAIT);
         self.latencies.borrow_mut().saturating_record(micros);
     }
 

@@ -50,7 +50,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     hot: u32,
 
-    /// How long the REST side takes to answer, such as 200ms [default: 0s]
+    /// How long the upstream takes to answer, such as 200ms [default: 0s]
     #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     upstream_delay: Option<Duration>,
 
@@ -61,9 +61,9 @@ pub struct Options {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Sweep {
-    /// 1 to 10000 calls in flight: at once up to 512, over a REST side that takes 1 s beyond
+    /// 1 to 10000 calls in flight: at once up to 512, over an upstream that takes 1 s beyond
     InFlight,
-    /// 1 to 1000 connections that share 1000 calls in flight, over a REST side that takes 200 ms
+    /// 1 to 1000 connections that share 1000 calls in flight, over an upstream that takes 200 ms
     Connections,
 }
 

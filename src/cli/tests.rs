@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use super::*;
 
 fn read(line: &str) -> Result<Cli, clap::Error> {
@@ -39,11 +41,16 @@ fn a_sandbox_has_the_flags_of_serve_but_the_upstream_and_stays_on_loopback() {
     for flag in flags("serve") {
         assert_eq!(of_sandbox.contains(&flag), flag != "upstream", "--{flag}");
     }
-    let Command::Sandbox(sandbox) = read("meeting-control sandbox").unwrap().command else {
-        panic!("not a sandbox");
-    };
-    assert!(sandbox.facade.server.listen.ip().is_loopback());
-    assert!(sandbox.rest_listen.ip().is_loopback());
+    let sandbox = definition.find_subcommand("sandbox").unwrap();
+    for flag in ["listen", "admin-listen", "rest-listen"] {
+        let mut arguments = sandbox.get_arguments();
+        let argument = arguments.find(|argument| argument.get_long() == Some(flag));
+        let [default] = argument.unwrap().get_default_values() else {
+            panic!("--{flag} has one default");
+        };
+        let address: SocketAddr = default.to_str().unwrap().parse().unwrap();
+        assert!(address.ip().is_loopback(), "--{flag}");
+    }
 }
 
 #[test]

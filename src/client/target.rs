@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
-use super::{Misuse, read_small};
+use super::input::{Misuse, read_small};
 use crate::causes::causes;
 use crate::duration::parse_limit;
 
@@ -53,15 +53,16 @@ impl Target {
         if endpoint.uri().scheme_str() == Some("https") {
             endpoint = endpoint
                 .tls_config(self.tls()?)
-                .map_err(|error| Misuse(format!("TLS cannot start: {}", causes(&error))))?;
+                .map_err(|error| Misuse::new(format!("TLS cannot start: {}", causes(&error))))?;
         }
         Ok(endpoint.connect_lazy())
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, Misuse> {
         let read = |flag: &str, path: &Path| {
-            read_small(path)
-                .map_err(|error| Misuse(format!("{flag}: cannot read {}: {error}", path.display())))
+            read_small(path).map_err(|error| {
+                Misuse::new(format!("{flag}: cannot read {}: {error}", path.display()))
+            })
         };
         let mut tls = ClientTlsConfig::new();
         tls = match &self.ca {

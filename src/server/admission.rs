@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use http::Request;
 use rustls::pki_types::CertificateDer;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Service};
 use webpki::EndEntityCert;
 
 use crate::call::Peer;
@@ -88,21 +88,9 @@ pub(super) fn peer(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> P
 #[error("the peer may not call")]
 pub(super) struct NotAdmitted;
 
-/// Adds [`Admission`] to a service.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct AdmissionLayer;
-
 /// Lets requests through whose peer may call; to others the error is [`NotAdmitted`].
 #[derive(Debug, Clone)]
-pub(super) struct Admission<S>(S);
-
-impl<S> Layer<S> for AdmissionLayer {
-    type Service = Admission<S>;
-
-    fn layer(&self, inner: S) -> Admission<S> {
-        Admission(inner)
-    }
-}
+pub(super) struct Admission<S>(pub(super) S);
 
 impl<S, B> Service<Request<B>> for Admission<S>
 where

@@ -9,16 +9,17 @@ use futures_util::future::{BoxFuture, Either};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
+use tonic::server::NamedService;
 use tonic::service::{LayerExt as _, Routes};
 use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
 use tower::load_shed::LoadShed;
 use tower::util::Oneshot;
 use tower::{ServiceBuilder, ServiceExt as _};
 
-use super::admission::{Admission, AdmissionLayer};
+use super::admission::Admission;
 use super::metrics::Calls;
-use super::record::{Record, RecordLayer};
-use super::rescue::{Rescue, RescueLayer};
+use super::record::Record;
+use super::rescue::{Rescue, Words};
 use crate::health::Health;
 use crate::names::METHOD_PATH;
 use crate::proto::v1::meeting_control_server::MeetingControlServer;
@@ -34,9 +35,9 @@ const MAX_ASIDE_ARRIVAL: Duration = Duration::from_secs(5);
 /// Services that are served beside our own, by the beginnings of their paths.
 const ASIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
-/// What is the same for the services of every thread.
+/// The layers around the services, and what is the same for those of every thread.
 #[derive(Debug, Clone)]
-pub(super) struct Layers {
+pub struct Layers {
     /// The longest time for a call.
     limit: Duration,
     /// One limit for all connections of all threads.
@@ -67,73 +68,60 @@ pub(super) type Answer = Either<
 >;
 
 impl Layers {
-    /// `limit` is the longest time for a call, `places` how many may be under way at once.
+    /// `limit` is the longest time for a call, `places` how many may be under way at once. Calls are counted
+    /// by `calls`, and have spans where there is `tracing`.
     ///
     /// # Errors
     /// When the descriptor set that reflection serves is broken: a bug in the build.
-    pub(super) fn new(
+    pub fn new(
         limit: Duration,
         places: u32,
         calls: Arc<Calls>,
         tracing: Option<Tracing>,
         health: &Health,
     ) -> Result<Self, tonic_reflection::server::Error> {
-        // Not limited by our own service's load, yet bounded as well.
-        let aside = ServiceBuilder::new()
-            .layer(RecordLayer {
-                limit: MAX_ASIDE_ARRIVAL,
-                metrics: None,
-                tracing: None,
-            })
-            .layer(RescueLayer {
-                metrics: None,
-                explain: false,
-            })
-            .layer(AdmissionLayer)
-            .load_shed()
-            .layer(GlobalConcurrencyLimitLayer::new(MAX_ASIDE));
-        let routes = Routes::new(aside.named_layer(health.service()))
-            .add_service(aside.named_layer(reflection().build_v1()?))
-            .add_service(aside.named_layer(reflection().build_v1alpha()?));
+        let places_aside = GlobalConcurrencyLimitLayer::new(MAX_ASIDE);
+        let aside = add(Routes::default(), &places_aside, health.service());
+        let aside = add(aside, &places_aside, reflection().build_v1()?);
+        let aside = add(aside, &places_aside, reflection().build_v1alpha()?);
         Ok(Self {
             limit,
             places: GlobalConcurrencyLimitLayer::new(places as usize),
             calls,
             tracing,
-            aside: routes.prepare(),
+            aside: aside.prepare(),
         })
     }
 
     /// Puts the layers around the service of one thread.
     pub(super) fn around(&self, service: Service) -> Services {
         Services {
-            ours: self.stack(service.clone(), Some(&self.calls), self.tracing.clone()),
-            unknown: self.stack(service, None, None),
+            ours: self.stack(service.clone(), Some(&self.calls)),
+            unknown: self.stack(service, None),
             aside: self.aside.clone(),
         }
     }
 
-    fn stack(
-        &self,
-        service: Service,
-        calls: Option<&Arc<Calls>>,
-        tracing: Option<Tracing>,
-    ) -> Ours {
+    fn stack(&self, service: Service, calls: Option<&Arc<Calls>>) -> Ours {
         // Outermost first.
         ServiceBuilder::new()
             // The record of the call sees every end, a caller's going away included.
-            .layer(RecordLayer {
+            .layer_fn(|inner| Record {
+                inner,
                 limit: self.limit,
                 metrics: calls.cloned(),
-                tracing,
+                tracing: calls.and(self.tracing.clone()),
             })
             // Answers where nobody inside does: after a panic, a late request, a refusal by a layer.
-            .layer(RescueLayer {
-                metrics: calls.cloned(),
-                explain: true,
+            .layer_fn(|inner| Rescue {
+                inner,
+                words: Words {
+                    metrics: calls.cloned(),
+                    explain: true,
+                },
             })
             // Before anything is spent on a peer that may not call.
-            .layer(AdmissionLayer)
+            .layer_fn(Admission)
             // Refuses at once what the limit inside would keep waiting.
             .load_shed()
             .layer(self.places.clone())
@@ -153,6 +141,34 @@ impl Services {
             Either::Right(self.unknown.clone().oneshot(request).boxed())
         }
     }
+}
+
+/// Adds a service that is not limited by our own service's load, yet bounded as well.
+fn add<S>(routes: Routes, places: &GlobalConcurrencyLimitLayer, service: S) -> Routes
+where
+    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let layers = ServiceBuilder::new()
+        .layer_fn(|inner| Record {
+            inner,
+            limit: MAX_ASIDE_ARRIVAL,
+            metrics: None,
+            tracing: None,
+        })
+        .layer_fn(|inner| Rescue {
+            inner,
+            words: Words::default(),
+        })
+        .layer_fn(Admission)
+        .load_shed()
+        .layer(places.clone());
+    routes.add_service(layers.named_layer(service))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

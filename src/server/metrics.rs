@@ -1,14 +1,10 @@
 //! What the serving side counts: calls, under the names that gRPC dashboards read, and connections.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
@@ -30,16 +26,13 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Connections {
     open: Gauge,
-    certificate: CertificateEnd,
+    /// When the chain in use ends; nothing where there is none.
+    certificate: Family<[(&'static str, &'static str); 0], Gauge>,
 }
 
 /// Counts a connection for as long as it lives.
 #[derive(Debug)]
 pub struct OpenConnection(Gauge);
-
-/// When the certificate in use ends, in seconds since 1970. Not shown where there is none.
-#[derive(Debug, Clone, Default)]
-struct CertificateEnd(Arc<Mutex<Option<i64>>>);
 
 // === impl Calls ===
 
@@ -101,8 +94,12 @@ impl Calls {
 impl Connections {
     /// No connection, and no certificate.
     pub fn register(registry: &mut Registry) -> Self {
-        let certificate = CertificateEnd::default();
-        registry.register_collector(Box::new(certificate.clone()));
+        let certificate = Family::default();
+        registry.register(
+            "meeting_control_tls_certificate_not_after_timestamp_seconds",
+            "When the certificate chain in use ends, its earliest certificate, in seconds since 1970",
+            certificate.clone(),
+        );
         Self {
             open: gauge(
                 registry,
@@ -121,37 +118,16 @@ impl Connections {
 
     /// A certificate chain is in use that ends at `not_after`, in seconds since 1970, if it says so.
     pub fn use_certificate(&self, not_after: Option<i64>) {
-        *self.certificate.value() = not_after;
+        match not_after {
+            Some(end) => _ = self.certificate.get_or_create(&[]).set(end),
+            None => self.certificate.clear(),
+        }
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-// === impl CertificateEnd ===
-
-impl CertificateEnd {
-    fn value(&self) -> MutexGuard<'_, Option<i64>> {
-        // Nothing is ever half written.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Collector for CertificateEnd {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(end) = *self.value() else {
-            return Ok(());
-        };
-        let encoder = encoder.encode_descriptor(
-            "meeting_control_tls_certificate_not_after_timestamp_seconds",
-            "When the certificate chain in use ends, its earliest certificate, in seconds since 1970",
-            None,
-            MetricType::Gauge,
-        )?;
-        ConstGauge::new(end).encode(encoder)
     }
 }
 

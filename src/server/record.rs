@@ -10,7 +10,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::{Layer, Service};
+use tower::Service;
 
 use super::metrics::Calls;
 use crate::call::{Call, Outcome, Peer};
@@ -19,9 +19,10 @@ use crate::names::REQUEST_ID;
 use crate::status::Verdict;
 use crate::telemetry::trace::Tracing;
 
-/// Adds [`Record`] to a service that takes [recorded](Recorded) calls.
+/// Keeps the record of each call.
 #[derive(Debug, Clone)]
-pub(super) struct RecordLayer {
+pub(super) struct Record<S> {
+    pub(super) inner: S,
     /// The longest time for a call.
     pub(super) limit: Duration,
     /// Where calls are counted, if they are.
@@ -30,28 +31,10 @@ pub(super) struct RecordLayer {
     pub(super) tracing: Option<Tracing>,
 }
 
-/// Keeps the record of each call.
-#[derive(Debug, Clone)]
-pub(super) struct Record<S> {
-    inner: S,
-    settings: RecordLayer,
-}
-
 /// A request and its record, which the rooms below find among the request's extensions.
 pub(super) struct Recorded<B> {
     pub(super) call: Arc<Call>,
     pub(super) request: Request<B>,
-}
-
-impl<S> Layer<S> for RecordLayer {
-    type Service = Record<S>;
-
-    fn layer(&self, inner: S) -> Record<S> {
-        Record {
-            inner,
-            settings: self.clone(),
-        }
-    }
 }
 
 impl<S, B> Service<Request<B>> for Record<S>
@@ -67,13 +50,17 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let deadline = Deadline::of_call(request.headers(), self.settings.limit);
+        let deadline = Deadline::of_call(request.headers(), self.limit);
         let peer = request.extensions().get::<Peer>();
         let peer = peer.cloned().unwrap_or_else(Peer::anonymous);
-        let tracing = self.settings.tracing.as_ref();
-        let call = Arc::new(Call::arrive(request.headers(), deadline, peer, tracing));
+        let call = Arc::new(Call::arrive(
+            request.headers(),
+            deadline,
+            peer,
+            self.tracing.as_ref(),
+        ));
         request.extensions_mut().insert(Arc::clone(&call));
-        let open = Open::new(Arc::clone(&call), self.settings.metrics.clone());
+        let open = Open::new(Arc::clone(&call), self.metrics.clone());
         UnderWay {
             answer: self.inner.call(Recorded { call, request }),
             open,

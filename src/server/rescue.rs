@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::load_shed::error::Overloaded;
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Service};
 
 use super::admission::NotAdmitted;
 use super::metrics::Calls;
@@ -30,31 +30,20 @@ pub(super) const BACKSTOP: Duration = Duration::from_millis(10);
 /// How long a request message may take to arrive: a place is not held for those that never do.
 pub(super) const MAX_ARRIVAL: Duration = Duration::from_secs(2);
 
-/// Adds [`Rescue`] to a gRPC service.
+/// Makes sure that each call has an answer.
 #[derive(Debug, Clone)]
-pub(super) struct RescueLayer {
+pub(super) struct Rescue<S> {
+    pub(super) inner: S,
+    pub(super) words: Words,
+}
+
+/// What is told of a call that the layers inside do not answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Words {
     /// Counts the calls that a limit turned away.
     pub(super) metrics: Option<Arc<Calls>>,
     /// Whether a refusal by the framework is put in our words, with details.
     pub(super) explain: bool,
-}
-
-/// Makes sure that each call has an answer.
-#[derive(Debug, Clone)]
-pub(super) struct Rescue<S> {
-    inner: S,
-    settings: RescueLayer,
-}
-
-impl<S> Layer<S> for RescueLayer {
-    type Service = Rescue<S>;
-
-    fn layer(&self, inner: S) -> Rescue<S> {
-        Rescue {
-            inner,
-            settings: self.clone(),
-        }
-    }
 }
 
 impl<S, B> Service<Recorded<B>> for Rescue<S>
@@ -75,7 +64,7 @@ where
         UnderWay {
             inner: Some(self.inner.call(request)),
             backstop: sleep(MAX_ARRIVAL.min(call.deadline.limit() + BACKSTOP)),
-            settings: self.settings.clone(),
+            words: self.words.clone(),
             call,
         }
     }
@@ -90,7 +79,7 @@ pin_project! {
         inner: Option<F>,
         #[pin]
         backstop: Sleep,
-        settings: RescueLayer,
+        words: Words,
         call: Arc<Call>,
     }
 }
@@ -109,7 +98,7 @@ where
         };
         // The future is dropped after a panic, so no broken state is ever seen.
         let response = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(Poll::Ready(answer)) => this.settings.judge(answer),
+            Ok(Poll::Ready(answer)) => this.words.judge(answer),
             Err(panic) => Err(Box::new(Verdict::broken(message_of(&*panic)))),
             Ok(Poll::Pending) => {
                 if !is_overdue(this.backstop.as_mut(), this.call, cx) {
@@ -127,7 +116,7 @@ where
     }
 }
 
-impl RescueLayer {
+impl Words {
     /// What the layers inside answered, or why they did not.
     fn judge(
         &self,

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustls::pki_types::pem;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +16,10 @@ use super::admission::{self, NamePattern};
 use super::metrics::Connections;
 use crate::call::Peer;
 
+mod error;
 mod files;
+
+pub use error::TlsError;
 
 use files::{Files, Fingerprint, Loaded};
 
@@ -31,57 +33,22 @@ const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
 #[group(skip)]
 pub struct Settings {
     /// PEM file with the certificate chain to serve gRPC over TLS; read anew when it changes
-    #[arg(long, env = "MEETING_CONTROL_TLS_CERT", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
     /// PEM file with the certificate's private key
-    #[arg(long, env = "MEETING_CONTROL_TLS_KEY", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// PEM file with the roots of client certificates; every caller then needs one (mTLS)
-    #[arg(long, env = "MEETING_CONTROL_TLS_CLIENT_CA", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
     /// Names that a client certificate may have, DNS or URI such as
     /// spiffe://cluster.local/ns/*/sa/caller, where * stands for one label or path part; others get
     /// PERMISSION_DENIED. Separate several with commas
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_TLS_CLIENT_ALLOW",
-        value_name = "NAME",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub tls_client_allow: Vec<NamePattern>,
-}
-
-/// The settings for TLS cannot work.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// One of the two files is missing from the settings.
-    #[error("--tls-cert and --tls-key belong together; give both or neither")]
-    HalfAPair,
-    /// Client certificates need TLS.
-    #[error("--tls-client-ca needs --tls-cert and --tls-key")]
-    RootsWithoutTls,
-    /// Names can only be checked on certificates.
-    #[error("--tls-client-allow needs --tls-client-ca")]
-    NamesWithoutRoots,
-    /// A file cannot be read, or holds nothing of its kind.
-    #[error("{flag}: {path} cannot be used: {source}", path = path.display())]
-    File {
-        /// The flag that names the file.
-        flag: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: pem::Error,
-    },
-    /// The certificate and the key cannot be used together.
-    #[error("--tls-cert and --tls-key cannot be used: {0}")]
-    Certificate(#[source] rustls::Error),
-    /// No client certificate could be checked with these roots.
-    #[error("--tls-client-ca cannot be used: {0}")]
-    Roots(String),
 }
 
 /// The files of a TLS server, and what was made of them last. Cheap to clone.

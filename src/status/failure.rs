@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use super::{Verdict, fate};
+use super::verdict::{Verdict, fate};
 use crate::call::Outcome;
 use crate::causes::causes;
 use crate::upstream::UpstreamError;

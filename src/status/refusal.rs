@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::{VENDOR_DOMAIN, Verdict, fate};
+use super::verdict::{VENDOR_DOMAIN, Verdict, fate};
 use crate::call::Outcome;
 use crate::upstream::error::Refusal;
 use crate::upstream::error_code::{self, Retry};

@@ -3,7 +3,7 @@
 use tonic::Code;
 use tracing::Level;
 
-use super::Verdict;
+use super::verdict::Verdict;
 use crate::call::Call;
 use crate::names;
 

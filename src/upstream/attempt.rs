@@ -8,27 +8,12 @@ use tokio::time::{Instant, timeout};
 
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
-use super::metrics::Metrics;
+use super::metrics::{AttemptEnd, Metrics};
 use super::transport::{Request, Transport};
 use super::wire::{Read, RestCall};
 use crate::call::{Call, Outcome};
 use crate::deadline::Deadline;
 use crate::telemetry::trace::Span;
-
-/// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AttemptEnd {
-    /// The upstream did what it was asked.
-    Accepted,
-    /// The upstream answered, and said no.
-    Refused,
-    /// Nothing was sent.
-    NotSent,
-    /// Something was sent, and no answer came that can be understood.
-    NoAnswer,
-    /// The caller went away.
-    Cancelled,
-}
 
 /// The time that an attempt has, and whose time it is.
 #[derive(Debug, Clone, Copy)]
@@ -48,29 +33,6 @@ pub(super) struct Attempt<'a> {
     end: AttemptEnd,
     /// Whether it may have changed the settings without a success that says so; `None` until it has ended.
     in_doubt: Option<bool>,
-}
-
-// === impl AttemptEnd ===
-
-impl AttemptEnd {
-    pub(super) const ALL: [Self; 5] = [
-        Self::Accepted,
-        Self::Refused,
-        Self::NotSent,
-        Self::NoAnswer,
-        Self::Cancelled,
-    ];
-
-    /// The name of the end, as metrics and spans show it.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Refused => "refused",
-            Self::NotSent => "not_sent",
-            Self::NoAnswer => "no_answer",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
 // === impl Limit ===

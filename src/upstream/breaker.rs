@@ -13,7 +13,7 @@ use super::gate::Progress;
 use super::metrics::Metrics;
 use crate::causes::causes;
 
-mod state;
+pub(crate) mod state;
 
 use state::{Ended, Record, Sign, State};
 
@@ -60,8 +60,8 @@ impl Breaker {
         });
         match probe {
             Ok(false) => {}
-            Ok(true) => self.metrics.breaker(PROBING),
-            Err(_) => self.metrics.refused_by_breaker(),
+            Ok(true) => _ = self.metrics.breaker_state.set(PROBING),
+            Err(_) => _ = self.metrics.breaker_refused.inc(),
         }
         Ok(Permit {
             breaker: self,
@@ -88,12 +88,12 @@ impl Breaker {
                     cause = error.map(|error| causes(error)),
                     "the upstream is down: calls are refused at once until it answers a probe",
                 );
-                self.metrics.breaker(OPEN);
+                self.metrics.breaker_state.set(OPEN);
             }
-            (State::Probing { .. }, State::Open { .. }) => self.metrics.breaker(OPEN),
+            (State::Probing { .. }, State::Open { .. }) => _ = self.metrics.breaker_state.set(OPEN),
             (State::Open { .. } | State::Probing { .. }, State::Closed(_)) => {
                 tracing::info!("the upstream is back");
-                self.metrics.breaker(CLOSED);
+                self.metrics.breaker_state.set(CLOSED);
             }
             (State::Closed(_), State::Closed(_))
             | (State::Open { .. }, State::Open { .. })

@@ -7,20 +7,43 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::attempt::AttemptEnd;
 use super::retry::RetryReason;
 use crate::telemetry::metrics::{Counters, counter, counters, gauge, open_counters, seconds};
 
 /// Attempts, retries, refusals and the breaker.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    attempts: [Counter; AttemptEnd::ALL.len()],
+    attempts: [Counter; AttemptEnd::LABELS.len()],
     attempt_seconds: Histogram,
-    retries: [Counter; RetryReason::ALL.len()],
-    budget_spent: Counter,
+    retries: [Counter; RetryReason::LABELS.len()],
+    pub(super) budget_spent: Counter,
     errors: Counters,
-    breaker_state: Gauge,
-    breaker_refused: Counter,
+    pub(super) breaker_state: Gauge,
+    pub(super) breaker_refused: Counter,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptEnd {
+    /// The upstream did what it was asked.
+    Accepted,
+    /// The upstream answered, and said no.
+    Refused,
+    /// Nothing was sent.
+    NotSent,
+    /// Something was sent, and no answer came that can be understood.
+    NoAnswer,
+    /// The caller went away.
+    Cancelled,
+}
+
+impl AttemptEnd {
+    const LABELS: [&str; 5] = ["accepted", "refused", "not_sent", "no_answer", "cancelled"];
+
+    /// The name of the end, as metrics and spans show it.
+    pub(super) fn label(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
 }
 
 impl Metrics {
@@ -33,7 +56,7 @@ impl Metrics {
                 "upstream_attempts",
                 "Attempts at the REST call, by how they ended",
                 "outcome",
-                AttemptEnd::ALL.map(AttemptEnd::label),
+                AttemptEnd::LABELS,
             ),
             attempt_seconds: seconds(
                 registry,
@@ -45,7 +68,7 @@ impl Metrics {
                 "upstream_retries",
                 "Attempts after the first, by what the one before left behind",
                 "reason",
-                RetryReason::ALL.map(RetryReason::label),
+                RetryReason::LABELS,
             ),
             budget_spent: counter(
                 registry,
@@ -81,26 +104,11 @@ impl Metrics {
         self.retries[reason as usize].inc();
     }
 
-    /// A retry was left out because the budget was spent.
-    pub(super) fn budget_spent(&self) {
-        self.budget_spent.inc();
-    }
-
     /// The upstream refused; `code` is a code of the table, `None` for any other.
     pub(super) fn refused(&self, code: Option<&'static str>) {
         self.errors
             .get_or_create(&[("error_code", code.unwrap_or("other"))])
             .inc();
-    }
-
-    /// An attempt was not made because the upstream was known to be down.
-    pub(super) fn refused_by_breaker(&self) {
-        self.breaker_refused.inc();
-    }
-
-    /// The breaker changed; the metric's help names the numbers.
-    pub(super) fn breaker(&self, state: i64) {
-        self.breaker_state.set(state);
     }
 }
 
@@ -112,21 +120,38 @@ mod tests {
     fn what_happens_upstream_is_counted_by_closed_sets() {
         let mut page = crate::telemetry::metrics::Metrics::default();
         let upstream = Metrics::register(page.registry());
-        for end in AttemptEnd::ALL {
+        for end in [
+            AttemptEnd::Accepted,
+            AttemptEnd::Refused,
+            AttemptEnd::NotSent,
+            AttemptEnd::NoAnswer,
+            AttemptEnd::Cancelled,
+        ] {
             upstream.attempt(end, Duration::from_millis(1));
         }
-        for reason in RetryReason::ALL {
+        for reason in [
+            RetryReason::NotSent,
+            RetryReason::Refused,
+            RetryReason::Unknown,
+            RetryReason::StaleConnection,
+        ] {
             upstream.retry(reason);
         }
         upstream.refused(Some("MMC.111072005"));
         upstream.refused(None);
-        upstream.budget_spent();
-        upstream.breaker(1);
+        upstream.budget_spent.inc();
+        upstream.breaker_state.set(1);
         let page = page.page();
         for line in [
             "meeting_control_upstream_attempts_total{outcome=\"accepted\"} 1\n",
+            "meeting_control_upstream_attempts_total{outcome=\"refused\"} 1\n",
+            "meeting_control_upstream_attempts_total{outcome=\"not_sent\"} 1\n",
+            "meeting_control_upstream_attempts_total{outcome=\"no_answer\"} 1\n",
             "meeting_control_upstream_attempts_total{outcome=\"cancelled\"} 1\n",
             "meeting_control_upstream_attempt_seconds_count 5\n",
+            "meeting_control_upstream_retries_total{reason=\"not_sent\"} 1\n",
+            "meeting_control_upstream_retries_total{reason=\"refused\"} 1\n",
+            "meeting_control_upstream_retries_total{reason=\"unknown\"} 1\n",
             "meeting_control_upstream_retries_total{reason=\"stale_connection\"} 1\n",
             "meeting_control_upstream_retry_budget_exhausted_total 1\n",
             "meeting_control_upstream_errors_total{error_code=\"MMC.111072005\"} 1\n",

@@ -94,22 +94,8 @@ impl Budget {
 // === impl RetryReason ===
 
 impl RetryReason {
-    pub(super) const ALL: [Self; 4] = [
-        Self::NotSent,
-        Self::Refused,
-        Self::Unknown,
-        Self::StaleConnection,
-    ];
-
-    /// The name of the reason, as metrics show it.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::NotSent => "not_sent",
-            Self::Refused => "refused",
-            Self::Unknown => "unknown",
-            Self::StaleConnection => "stale_connection",
-        }
-    }
+    /// The names of the reasons, as metrics show them.
+    pub(super) const LABELS: [&str; 4] = ["not_sent", "refused", "unknown", "stale_connection"];
 
     /// What the attempt that failed with `error` left behind.
     pub(super) fn of(error: &UpstreamError) -> Self {

@@ -3,8 +3,6 @@
 //! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
 //! 64 KiB of an answer.
 
-use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,49 +13,25 @@ use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response};
 use url::Url;
 
-use super::Settings;
 use super::answer::Answer;
 use super::error::UpstreamError;
 use super::gate::Gate;
+use super::settings::Settings;
 use super::wire::BaseUrl;
-use crate::causes::causes;
 
 mod clients;
+mod error;
 mod failure;
 mod reuse;
 mod tls;
 
 pub use clients::Renewal;
+pub use error::SetupError;
 
 use clients::{Clients, Recipe};
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const MAX_BODY: usize = 64 * 1024;
-
-/// The settings for the upstream cannot work.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The token would cross a network in clear.
-    #[error(
-        "--upstream is plain http:// to another machine, which would send the control token in \
-         clear; use https:// or give --allow-plaintext-upstream"
-    )]
-    Plaintext,
-    /// The file with extra roots cannot be read.
-    #[error("--upstream-ca: cannot read {path}: {source}", path = .0.display(), source = .1)]
-    UnreadableRoots(PathBuf, #[source] io::Error),
-    /// The file with extra roots holds none.
-    #[error("--upstream-ca: {path} holds no PEM certificate that can be used", path = .0.display())]
-    NoRoots(PathBuf),
-    /// No root can be used.
-    #[error(
-        "no TLS towards the upstream: {0}; --upstream-ca or SSL_CERT_FILE name root certificates"
-    )]
-    Tls(#[source] rustls::Error),
-    /// The HTTP client cannot start.
-    #[error("the HTTP client cannot start: {}", causes(.0))]
-    Client(#[source] reqwest::Error),
-}
 
 /// One HTTP request.
 #[derive(Debug)]
@@ -129,7 +103,10 @@ impl Transport {
 }
 
 /// Finds out whether the file with extra roots can be used, if the settings name one.
-pub(super) fn check_roots(settings: &Settings) -> Result<(), SetupError> {
+///
+/// # Errors
+/// [`SetupError`] when it cannot.
+pub fn check_roots(settings: &Settings) -> Result<(), SetupError> {
     settings
         .upstream_ca
         .as_ref()

@@ -24,7 +24,7 @@ IMAGE, HELM = sys.argv[1:]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/meeting-control"
 
-LARGEST_IMAGE = 15_000_000
+MAX_IMAGE = 15_000_000
 PATIENCE = 20
 TOKEN = "cnr" + 48 * "0"
 MEETING = "900244663"
@@ -72,7 +72,7 @@ def holds_one_program_and_the_roots():
         size = sum(path.stat().st_size for path in files)
         program = (root / PROGRAM).stat().st_size
         roots = (root / ROOTS).read_text().count("BEGIN CERTIFICATE")
-    if size > LARGEST_IMAGE:
+    if size > MAX_IMAGE:
         fail(f"the image has {size} bytes")
     if roots < 100:
         fail(f"the image has {roots} root certificates")
@@ -117,7 +117,7 @@ def trusts_the_roots_of_the_system(scratch):
 def runs_as_the_chart_says_and_drains(scratch):
     registry, _, name = IMAGE.partition("/")
     repository, _, tag = name.partition(":")
-    # The pod is alone in its network, with the REST side as a second container.
+    # The pod is alone in its network, with the upstream as a second container.
     rest = {"name": "rest", "image": IMAGE, "imagePullPolicy": "Never", "args": ["sandbox", "--rest-only"]}
     given = scratch / "values.json"
     given.write_text(json.dumps({
@@ -145,7 +145,7 @@ def runs_as_the_chart_says_and_drains(scratch):
             equal(about["HostConfig"]["ReadonlyRootfs"], True)
             equal(about["EffectiveCaps"] or [], [])
             shell(*lock)
-            # While the REST side stands still, a call is under way, and the pod is told to stop.
+            # While the upstream stands still, a call is under way, and the pod is told to stop.
             podman("kill", "--signal=STOP", beside)
             call = subprocess.Popen(lock, stdout=subprocess.PIPE, text=True)
             under_way = re.compile(r"^grpc_server_in_flight\{.*\} 1$", re.MULTILINE)

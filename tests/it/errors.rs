@@ -1,4 +1,4 @@
-//! Every way in which the REST side can say no, or say nothing, at the wire.
+//! Every way in which the upstream can say no, or say nothing, at the wire.
 
 use std::time::Duration;
 

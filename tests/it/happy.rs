@@ -1,4 +1,4 @@
-//! A good call reaches the REST side as the documented PUT, and nothing else does.
+//! A good call reaches the upstream as the documented PUT, and nothing else does.
 
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 

@@ -1,4 +1,4 @@
-//! The control token reaches the REST side and nothing else.
+//! The control token reaches the upstream and nothing else.
 
 use crate::kit::{Facade, Failure, MEETING, Script, Step, TOKEN};
 

@@ -1,4 +1,4 @@
-//! Spans reach a collector, with the caller's span as parent; the REST side sees the attempt's.
+//! Spans reach a collector, with the caller's span as parent; the upstream sees the attempt's.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How the REST side is reached: HTTP/1.1 and HTTP/2, and what only the latter can do wrong.
+//! How the upstream is reached: HTTP/1.1 and HTTP/2, and what only the latter can do wrong.
 
 use futures_util::future::join_all;
 use http::Version;

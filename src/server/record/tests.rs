@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tonic_types::StatusExt as _;
 use tower::{BoxError, ServiceBuilder, service_fn};
 
-use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, RescueLayer};
+use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, Rescue, Words};
 use super::*;
 
 type Inner = Result<Response<Body>, BoxError>;
@@ -29,14 +29,18 @@ where
     F: Future<Output = Inner>,
 {
     let layers = ServiceBuilder::new()
-        .layer(RecordLayer {
+        .layer_fn(|inner| Record {
+            inner,
             limit,
             metrics: None,
             tracing: None,
         })
-        .layer(RescueLayer {
-            metrics: None,
-            explain: true,
+        .layer_fn(|inner| Rescue {
+            inner,
+            words: Words {
+                metrics: None,
+                explain: true,
+            },
         });
     layers.service(service_fn(inner)).call(request())
 }

@@ -11,7 +11,7 @@ use rustls::{RootCertStore, ServerConfig};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-use super::TlsError;
+use super::error::TlsError;
 
 /// What each file holds, hashed: one of them is a key.
 pub(super) type Fingerprint = Vec<Option<u64>>;

@@ -1,20 +1,18 @@
 //! The HTTP clients of one thread: a connection serves calls of its own thread, and there are more of them
 //! when there is much to do.
 
-use std::iter;
-use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, redirect, retry};
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tower::layer::layer_fn;
 
-use super::SetupError;
-use super::reuse::ReuseLayer;
+use super::error::SetupError;
+use super::reuse::Reuse;
 use super::tls::{self, Roots};
-use crate::upstream::Settings;
+use crate::upstream::settings::Settings;
 use crate::upstream::wire::BaseUrl;
 
 /// What one client carries at once before there is another. Over HTTP/2 a client has one connection, on
@@ -30,25 +28,17 @@ const RENEWAL: Duration = Duration::from_secs(5 * 60);
 
 /// The clients of one thread.
 #[derive(Debug)]
-pub(super) struct Clients(RwLock<Pool>);
+pub(super) struct Clients(Mutex<Pool>);
 
 #[derive(Debug)]
 struct Pool {
     recipe: watch::Receiver<Recipe>,
-    first: Arc<Counted>,
-    more: Vec<Arc<Counted>>,
+    /// Never empty.
+    clients: Vec<Lent>,
 }
 
-/// A client, and how many calls it carries.
-#[derive(Debug)]
-struct Counted {
-    client: Client,
-    calls: AtomicUsize,
-}
-
-/// A client for one attempt.
-#[derive(Debug)]
-pub(super) struct Lent(Arc<Counted>);
+/// A client; each clone but the pool's own carries a call.
+pub(super) type Lent = Arc<Client>;
 
 /// How to make a client, again and again.
 #[derive(Debug, Clone)]
@@ -73,7 +63,11 @@ impl Clients {
     /// # Errors
     /// [`SetupError`] when the HTTP client cannot start.
     pub(super) fn new(recipe: watch::Receiver<Recipe>) -> Result<Self, SetupError> {
-        Pool::new(recipe).map(|pool| Self(RwLock::new(pool)))
+        let first = recipe.borrow().client()?;
+        Ok(Self(Mutex::new(Pool {
+            recipe,
+            clients: vec![first],
+        })))
     }
 
     /// Clients for another thread.
@@ -81,122 +75,56 @@ impl Clients {
     /// # Errors
     /// [`SetupError`] when the HTTP client cannot start.
     pub(super) fn for_thread(&self) -> Result<Self, SetupError> {
-        let recipe = self.read().recipe.clone();
+        let recipe = self.pool().recipe.clone();
         Self::new(recipe)
     }
 
-    /// A client that carries fewer than [`MAX_CALLS`]; a new one if there is none.
+    /// A client that carries fewer than [`MAX_CALLS`], the first of them, so that those before it stay warm
+    /// and the last fall idle; a new one if there is none.
     pub(super) fn lend(&self) -> Lent {
-        let pool = self.read();
-        if !pool.is_old()
-            && let Some(lent) = pool.free()
-        {
-            return lent;
+        let mut pool = self.pool();
+        pool.renew();
+        let has_room = |client: &&Lent| calls(client) < MAX_CALLS;
+        if let Some(client) = pool.clients.iter().find(has_room) {
+            return Arc::clone(client);
         }
-        drop(pool);
-        let mut pool = self.write();
-        if pool.is_old() {
-            pool.renew();
+        let another = pool.recipe.borrow().client();
+        match another {
+            Ok(client) => {
+                pool.clients.push(Arc::clone(&client));
+                client
+            }
+            // What has been made once can be made again; if not, the first carries more.
+            Err(_) => Arc::clone(&pool.clients[0]),
         }
-        pool.free().unwrap_or_else(|| {
-            pool.grow();
-            pool.least_busy()
-        })
     }
 
-    /// The clients are never half changed, so they are usable even after a panic.
-    fn read(&self) -> RwLockReadGuard<'_, Pool> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Pool> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn pool(&self) -> MutexGuard<'_, Pool> {
+        // The clients are never half changed, so they are usable even after a panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Pool ===
 
 impl Pool {
-    fn new(recipe: watch::Receiver<Recipe>) -> Result<Self, SetupError> {
-        let first = Counted::new(&recipe.borrow())?;
-        Ok(Self {
-            first,
-            more: Vec::new(),
-            recipe,
-        })
-    }
-
-    /// Whether there is a newer recipe.
-    fn is_old(&self) -> bool {
-        self.recipe.has_changed().unwrap_or(false)
-    }
-
+    /// Begins anew where there is a newer recipe; old clients close their connections once their calls have
+    /// ended.
     fn renew(&mut self) {
-        self.recipe.mark_unchanged();
-        match Self::new(self.recipe.clone()) {
-            // The old ones close their connections once their calls have ended.
-            Ok(new) => *self = new,
+        if !self.recipe.has_changed().unwrap_or(false) {
+            return;
+        }
+        let client = self.recipe.borrow_and_update().client();
+        match client {
+            Ok(client) => self.clients = vec![client],
             Err(error) => tracing::warn!(cause = %error, "a thread's HTTP clients are kept"),
         }
     }
-
-    fn all(&self) -> impl Iterator<Item = &Arc<Counted>> {
-        iter::once(&self.first).chain(&self.more)
-    }
-
-    /// The first with room, so that those before it stay warm and the last fall idle.
-    fn free(&self) -> Option<Lent> {
-        let has_room = |client: &&Arc<Counted>| client.calls() < MAX_CALLS;
-        self.all().find(has_room).map(Lent::new)
-    }
-
-    fn least_busy(&self) -> Lent {
-        let least = self.all().min_by_key(|client| client.calls());
-        Lent::new(least.unwrap_or(&self.first))
-    }
-
-    fn grow(&mut self) {
-        // What has been made once can be made again; if not, the others carry more.
-        if let Ok(client) = Counted::new(&self.recipe.borrow()) {
-            self.more.push(client);
-        }
-    }
 }
 
-impl Counted {
-    fn new(recipe: &Recipe) -> Result<Arc<Self>, SetupError> {
-        Ok(Arc::new(Self {
-            client: recipe.client().map_err(SetupError::Client)?,
-            calls: AtomicUsize::new(0),
-        }))
-    }
-
-    fn calls(&self) -> usize {
-        self.calls.load(Ordering::Relaxed)
-    }
-}
-
-// === impl Lent ===
-
-impl Lent {
-    fn new(client: &Arc<Counted>) -> Self {
-        client.calls.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(client))
-    }
-}
-
-impl Deref for Lent {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.0.client
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How many calls a client of the pool carries.
+fn calls(client: &Lent) -> usize {
+    Arc::strong_count(client) - 1
 }
 
 // === impl Recipe ===
@@ -219,7 +147,7 @@ impl Recipe {
         Ok((Renewal { roots, recipe }, reader))
     }
 
-    fn client(&self) -> Result<Client, reqwest::Error> {
+    fn client(&self) -> Result<Lent, SetupError> {
         let mut builder = Client::builder();
         if self.loopback {
             builder = builder.no_proxy();
@@ -230,7 +158,7 @@ impl Recipe {
             .redirect(redirect::Policy::none())
             // Whether to repeat is decided above, with the deadline and the budget in view.
             .retry(retry::never())
-            .connector_layer(ReuseLayer)
+            .connector_layer(layer_fn(Reuse::new))
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(MAX_IDLE)
             .tcp_nodelay(true)
@@ -239,6 +167,8 @@ impl Recipe {
             .http2_keep_alive_interval(MAX_SILENCE)
             .http2_keep_alive_timeout(MAX_SILENCE)
             .build()
+            .map(Arc::new)
+            .map_err(SetupError::Client)
     }
 }
 

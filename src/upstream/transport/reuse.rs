@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tower::{Layer, Service, ServiceExt as _};
+use tower::{Service, ServiceExt as _};
 
 tokio::task_local! {
     static CONNECTED: Cell<bool>;
@@ -26,25 +26,21 @@ pub(super) async fn observe<T>(exchange: impl Future<Output = T>) -> (T, bool) {
         .await
 }
 
-/// Notes each connection that the connector inside makes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ReuseLayer;
-
-/// See [`ReuseLayer`]. The client clones its connector for every request, though few make a connection.
+/// A connector that notes each connection that it makes. The client clones its connector for every request,
+/// though few make a connection.
 #[derive(Debug)]
 pub(super) struct Reuse<S>(Arc<S>);
+
+impl<S> Reuse<S> {
+    /// Notes the connections that `connector` makes.
+    pub(super) fn new(connector: S) -> Self {
+        Self(Arc::new(connector))
+    }
+}
 
 impl<S> Clone for Reuse<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S> Layer<S> for ReuseLayer {
-    type Service = Reuse<S>;
-
-    fn layer(&self, connector: S) -> Reuse<S> {
-        Reuse(Arc::new(connector))
     }
 }
 

@@ -8,8 +8,8 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-use super::SetupError;
-use crate::upstream::Settings;
+use super::error::SetupError;
+use crate::upstream::settings::Settings;
 use crate::upstream::wire::BaseUrl;
 
 /// Where the roots are.

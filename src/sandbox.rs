@@ -1,83 +1,60 @@
 //! A stand-in for the upstream: a real HTTP server that checks each call as the vendor's page says,
 //! keeps every meeting's settings, and misbehaves on request.
 //!
-//! For newcomers, for our tests and for the tests of callers, who rely on its test ids.
+//! For newcomers, for our tests and for the tests of callers, who rely on its test ids: each does the
+//! same every time, on any thread, in any order, beside any other. A REST call is checked, then `answer`
+//! does what its conference id asks for.
 
-use std::collections::HashMap;
-use std::error::Error as _;
-use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
-use tower::ServiceExt as _;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 
 use crate::accept;
-use crate::setting::{SETTINGS, Values};
+use crate::call::is_request_id;
+use crate::names::REQUEST_ID;
+use crate::setting::SETTINGS;
 use crate::upstream::wire::UPDATE_PATH;
 
 mod check;
+mod connection;
+mod refusal;
+mod state;
 mod test_id;
 
 pub use check::TOKEN;
 
-use check::Refused;
-use test_id::{Behaviour, Fault};
+use test_id::{Behaviour, Fault, HUGE};
 
 /// The meeting that the printed calls are about.
 pub const MEETING: &str = "900244663";
 
-/// The most connections at once; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 1024;
-/// The most meetings that are kept.
-const MOST_MEETINGS: usize = 10_000;
+/// The most connections at once; more are closed as they come.
+const MAX_CONNECTIONS: usize = 1024;
 /// The largest request body that is read.
-const LARGEST_BODY: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 /// How long a request body may take.
-const BODY_LIMIT: Duration = Duration::from_secs(30);
-/// How long a connection may take over its request headers, and stay idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a call that hangs is held, if its caller stays: longer than any deadline.
+const MAX_HANG: Duration = Duration::from_secs(60 * 60);
 
 type Report = dyn Fn(&str) + Send + Sync;
 
-/// The meetings, and where their changes are told. Cheap to clone.
+/// The stand-in: what it remembers, and where changes are told. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandbox {
-    meetings: Arc<Mutex<HashMap<String, Meeting>>>,
+    state: Arc<state::State>,
     report: Arc<Report>,
-}
-
-/// One running meeting.
-#[derive(Debug, Clone)]
-struct Meeting {
-    born: Instant,
-    /// REST values in the order of [`SETTINGS`].
-    settings: [u8; SETTINGS.len()],
-    /// Calls so far, for ids that fail twice.
-    calls: u64,
-}
-
-impl Default for Meeting {
-    fn default() -> Self {
-        Self {
-            born: Instant::now(),
-            settings: SETTINGS.each_ref().map(|setting| setting.default),
-            calls: 0,
-        }
-    }
 }
 
 impl Sandbox {
@@ -85,7 +62,7 @@ impl Sandbox {
     /// `report`.
     pub fn new(report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self {
-            meetings: Arc::default(),
+            state: Arc::default(),
             report: Arc::new(report),
         }
     }
@@ -93,8 +70,8 @@ impl Sandbox {
     /// Serves HTTP/1.1 on `listener` until the future is dropped.
     pub async fn serve(self, listener: &TcpListener) {
         let router = self.router();
-        accept::each(listener, MOST_CONNECTIONS, |stream, _| {
-            converse(stream, router.clone())
+        accept::each(listener, MAX_CONNECTIONS, |stream, _| {
+            connection::serve(stream, router.clone())
         })
         .await;
     }
@@ -102,47 +79,49 @@ impl Sandbox {
     fn router(self) -> Router {
         Router::new()
             .route(UPDATE_PATH, put(update).fallback(check::unknown_interface))
-            .route("/sandbox/meetings/{id}", get(show))
+            .route("/sandbox/meetings/{id}", get(show).delete(reset))
             .fallback(check::unknown_interface)
+            .layer(map_response(with_request_id))
             .with_state(self)
     }
 
-    fn change(&self, id: &str, values: &Values) {
-        let mut changes = Vec::new();
-        self.meeting(id, |meeting| {
-            for ((setting, current), new) in SETTINGS.iter().zip(&mut meeting.settings).zip(values)
-            {
-                if let Some(new) = *new
-                    && new != *current
-                {
-                    changes.push(format!("meeting {id}: {} {current} -> {new}", setting.key));
-                    *current = new;
+    /// Answers a checked REST call for meeting `id`, whose body of a success comes from `succeed`.
+    async fn answer(
+        &self,
+        id: &str,
+        headers: &HeaderMap,
+        succeed: impl FnOnce() -> Value,
+    ) -> Response {
+        match test_id::behaviour(id) {
+            Behaviour::Run => {}
+            Behaviour::Refuse(refusal) => return refusal.into_response(),
+            Behaviour::RefuseTwice(refusal) => {
+                if self.refuses(id, headers) {
+                    return refusal.into_response();
                 }
             }
-        });
-        for change in changes {
-            (self.report)(&change);
-        }
-    }
-
-    /// Counts a call; every third one comes through.
-    fn is_third_call(&self, id: &str) -> bool {
-        self.meeting(id, |meeting| {
-            meeting.calls += 1;
-            meeting.calls % 3 == 0
-        })
-    }
-
-    /// A meeting, which comes into being when it is first used; the oldest makes room for it.
-    fn meeting<T>(&self, id: &str, use_it: impl FnOnce(&mut Meeting) -> T) -> T {
-        let mut meetings = self.meetings.lock().unwrap_or_else(PoisonError::into_inner);
-        if meetings.len() >= MOST_MEETINGS && !meetings.contains_key(id) {
-            let oldest = meetings.iter().min_by_key(|(_, meeting)| meeting.born);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                meetings.remove(&oldest);
+            Behaviour::Delay(delay) => sleep(delay).await,
+            Behaviour::Huge => {
+                let mut body = succeed().to_string();
+                body.extend(std::iter::repeat_n(' ', HUGE.saturating_sub(body.len())));
+                return ([(CONTENT_TYPE, "application/json")], body).into_response();
             }
+            Behaviour::Hang => {
+                sleep(MAX_HANG).await;
+                return Fault::Cut.into_response();
+            }
+            Behaviour::Fault(fault) => return fault.into_response(),
         }
-        use_it(meetings.entry(id.to_owned()).or_default())
+        Json(succeed()).into_response()
+    }
+
+    /// Whether a request is still to be refused. One without an id is always a new one.
+    fn refuses(&self, id: &str, headers: &HeaderMap) -> bool {
+        let request_id = headers
+            .get(&REQUEST_ID)
+            .filter(|request_id| is_request_id(request_id.as_bytes()))
+            .and_then(|request_id| request_id.to_str().ok());
+        request_id.is_none_or(|request_id| self.state.refuses(id, request_id))
     }
 }
 
@@ -152,96 +131,50 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
-/// One connection: HTTP, until a test id asks for something else.
-async fn converse(stream: TcpStream, router: Router) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        Box::pin(async move {
-            let Ok(mut response) = router.oneshot(request).await;
-            match response.extensions_mut().remove::<Fault>() {
-                Some(fault) => Err(fault),
-                None => Ok(response),
-            }
-        })
-    });
-    let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let ended = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
-    let fault = ended.as_ref().err().and_then(|error| error.source());
-    if let Some(Fault::NotHttp) = fault.and_then(|error| error.downcast_ref()) {
-        let mut stream = connection.into_parts().io.into_inner();
-        // Whether the garbage still arrives is the caller's affair.
-        let _ = stream.write_all(b"\x00\x01SSH-2.0-sandbox\r\n\r\n").await;
-    }
-}
-
+/// The REST call that changes settings.
 async fn update(
     State(sandbox): State<Sandbox>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(Ok(body)) = timeout(BODY_LIMIT, to_bytes(body, LARGEST_BODY)).await else {
+    let Ok(Ok(body)) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let mut response = match check::request(query.as_deref(), &headers, &body) {
-        Ok((id, values)) => sandbox.answer(&id, &values).await,
-        Err(refused) => refused.into_response(),
+    let (id, values) = match check::update(query.as_deref(), &headers, &body) {
+        Ok(checked) => checked,
+        Err(refusal) => return refusal.into_response(),
     };
-    let id = format!("{:032x}", fastrand::u128(..));
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", id);
+    let succeed = || {
+        for change in sandbox.state.change(&id, &values) {
+            (sandbox.report)(&format!("meeting {id}: {change}"));
+        }
+        json!({"returnCode": 0, "returnDesc": "Success"})
+    };
+    sandbox.answer(&id, &headers, succeed).await
+}
+
+/// Shows a meeting's settings, with their REST names and values.
+async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Json<Map<String, Value>> {
+    let settings = sandbox.state.settings(&id);
+    let settings = SETTINGS.iter().zip(settings);
+    let settings = settings.map(|(setting, value)| (setting.key.to_owned(), value.into()));
+    let id = ("conferenceID".to_owned(), id.into());
+    Json(settings.chain([id]).collect())
+}
+
+/// Makes a meeting as if it had never been used.
+async fn reset(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> StatusCode {
+    if sandbox.state.reset(&id) {
+        (sandbox.report)(&format!("meeting {id}: reset"));
+    }
+    StatusCode::NO_CONTENT
+}
+
+/// The gateway before the real service gives every request an id.
+async fn with_request_id(mut response: Response) -> Response {
+    if let Ok(id) = HeaderValue::from_str(&format!("{:032x}", fastrand::u128(..))) {
+        response.headers_mut().insert(&REQUEST_ID, id);
     }
     response
-}
-
-impl Sandbox {
-    async fn answer(&self, id: &str, values: &Values) -> Response {
-        match test_id::behaviour(id) {
-            Behaviour::Run => {}
-            Behaviour::Status(status) => return status.into_response(),
-            Behaviour::StatusTwice(status) => {
-                if !self.is_third_call(id) {
-                    return status.into_response();
-                }
-            }
-            Behaviour::Code(code) => return Refused::with_code(code).into_response(),
-            Behaviour::Delay(delay) => tokio::time::sleep(delay).await,
-            Behaviour::Huge(size) => {
-                self.change(id, values);
-                return vec![b' '; size].into_response();
-            }
-            Behaviour::Fault(fault) => {
-                let mut response = Response::default();
-                response.extensions_mut().insert(fault);
-                return response;
-            }
-        }
-        self.change(id, values);
-        axum::Json(json!({"returnCode": 0, "returnDesc": "Success"})).into_response()
-    }
-}
-
-async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Response {
-    let meetings = sandbox
-        .meetings
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let settings = meetings.get(&id).cloned().unwrap_or_default().settings;
-    let mut shown = Map::new();
-    shown.insert("conferenceID".to_owned(), Value::from(id));
-    for (setting, value) in SETTINGS.iter().zip(settings) {
-        shown.insert(setting.key.to_owned(), Value::from(value));
-    }
-    axum::Json(Value::Object(shown)).into_response()
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let body = json!({"error_code": self.code, "error_msg": self.message});
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        (status, axum::Json(body)).into_response()
-    }
 }

@@ -17,9 +17,14 @@ use crate::upstream::{self, BaseUrl};
 const HELP: &str = "\
 The one token that is accepted is cnr followed by 48 zeros. Some conference ids misbehave:
   900000NNN  HTTP status NNN (400 to 599)        900002003  an answer that is not HTTP
-  900001NNN  the same twice, then success        900002004  a success with a body of 1 MiB
-  900002001  no answer                           900002005  an answer after 1 s
-  900002002  the connection is cut               900003NNN  error code MMC.111072NNN
+  900001NNN  the same twice, then success,       900002004  a success with a body of 1 MiB
+             counted by x-request-id             900002005  a success after 1 s
+  900002001  no answer                           900003NNN  error code MMC.111072NNN
+  900002002  the connection is cut
+  CODE, CODE@STATUS, CODE@200  an error code, such as APIG.0308@429; with 200, in a success
+  ...+SECONDS                  a status or code with Retry-After, such as 900000429+3
+  ...-NAME                     the same as another meeting, such as 900001503-mine
+Any other meeting is running. GET and DELETE /sandbox/meetings/ID show and reset a meeting.
 A DURATION is a number and a unit, such as 250ms, 10s or 1m 30s, at most 24h.";
 
 /// The façade and the stand-in.

@@ -4,71 +4,56 @@
 use std::borrow::Cow;
 
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::refusal::Refusal;
 use crate::command;
 use crate::names::AUTHORIZATION;
 use crate::setting::{SETTINGS, Values};
-use crate::upstream::error_code;
 
 /// The one control token that the sandbox accepts, raw or in its `Basic` form.
 pub const TOKEN: &str = "cnr000000000000000000000000000000000000000000000000";
 
-/// An answer that says no.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) status: u16,
-    pub(super) code: Cow<'static, str>,
-    pub(super) message: &'static str,
-}
-
-const UNKNOWN_INTERFACE: Refused = refused(
-    404,
+const UNKNOWN_INTERFACE: Refusal = refusal(
+    StatusCode::NOT_FOUND,
     "APIG.0101",
     "The API does not exist or has not been published in the environment",
 );
-const NO_ID: Refused = refused(400, "MMC.112100029", "REQUEST_MISSING_HEADER_OR_PARAM");
-const NO_TOKEN: Refused = refused(401, "MMC.111070111", "REQUEST_TOKEN_IS_NULL");
-const BAD_TOKEN: Refused = refused(400, "MMC.111072065", "CONF_NOT_FOUND_OR_AUTH_FAILED");
-const NO_BODY: Refused = refused(400, "MMC.111072057", "REQUEST_BODY_IS_NULL");
-const NOT_JSON: Refused = refused(400, "MMC.111071062", "JSON_CONVERSION_FAILED");
-const BAD_PARAMETER: Refused = refused(400, "MMC.111071061", "PARAMETER_VERIFIED_FAIL");
-const OUT_OF_RANGE: Refused = refused(400, "MMC.111072045", "ON_OFF_NOT_IN_RANGE");
+const NO_ID: Refusal = bad_request("MMC.112100029", "REQUEST_MISSING_HEADER_OR_PARAM");
+const NO_TOKEN: Refusal = refusal(
+    StatusCode::UNAUTHORIZED,
+    "MMC.111070111",
+    "REQUEST_TOKEN_IS_NULL",
+);
+const BAD_TOKEN: Refusal = bad_request("MMC.111072065", "CONF_NOT_FOUND_OR_AUTH_FAILED");
+const NO_BODY: Refusal = bad_request("MMC.111072057", "REQUEST_BODY_IS_NULL");
+const NOT_JSON: Refusal = bad_request("MMC.111071062", "JSON_CONVERSION_FAILED");
+const BAD_PARAMETER: Refusal = bad_request("MMC.111071061", "PARAMETER_VERIFIED_FAIL");
+const OUT_OF_RANGE: Refusal = bad_request("MMC.111072045", "ON_OFF_NOT_IN_RANGE");
 
-const fn refused(status: u16, code: &'static str, message: &'static str) -> Refused {
-    Refused {
-        status,
-        code: Cow::Borrowed(code),
-        message,
-    }
+const fn bad_request(code: &'static str, message: &'static str) -> Refusal {
+    refusal(StatusCode::BAD_REQUEST, code, message)
 }
 
-impl Refused {
-    /// HTTP 400 with any code; the symbol is the known one.
-    pub(super) fn with_code(code: String) -> Self {
-        Self {
-            status: 400,
-            message: error_code::find(&code, 400).map_or("SANDBOX_CODE", |row| row.symbol),
-            code: Cow::Owned(code),
-        }
-    }
+const fn refusal(status: StatusCode, code: &'static str, message: &'static str) -> Refusal {
+    Refusal::new(status, Cow::Borrowed(code), message)
 }
 
 /// Any path and method that the API does not have.
-pub(super) async fn unknown_interface() -> Refused {
+pub(super) async fn unknown_interface() -> Refusal {
     UNKNOWN_INTERFACE
 }
 
-/// Reads a call: the conference id and the settings to change.
-pub(super) fn request(
+/// Reads a call that changes settings: the conference id and the settings to change.
+pub(super) fn update(
     query: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<(String, Values), Refused> {
+) -> Result<(String, Values), Refusal> {
     let id = conference_id(query.unwrap_or_default())?;
     token(headers)?;
     if !is_json(headers) {
@@ -77,7 +62,7 @@ pub(super) fn request(
     Ok((id, settings(body)?))
 }
 
-fn conference_id(query: &str) -> Result<String, Refused> {
+fn conference_id(query: &str) -> Result<String, Refusal> {
     let id = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("conferenceID="))
@@ -92,7 +77,7 @@ fn conference_id(query: &str) -> Result<String, Refused> {
     Ok(id.into_owned())
 }
 
-fn token(headers: &HeaderMap) -> Result<(), Refused> {
+fn token(headers: &HeaderMap) -> Result<(), Refusal> {
     let sent = headers.get(&AUTHORIZATION).ok_or(NO_TOKEN)?;
     let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
     if sent == TOKEN || *sent == basic {
@@ -109,7 +94,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.starts_with(b"application/json"))
 }
 
-fn settings(body: &[u8]) -> Result<Values, Refused> {
+fn settings(body: &[u8]) -> Result<Values, Refusal> {
     if body.is_empty() {
         return Err(NO_BODY);
     }
@@ -156,7 +141,7 @@ mod tests {
                 (AUTHORIZATION.as_str(), token),
                 ("content-type", "application/json;charset=UTF-8"),
             ]);
-            let (id, values) = request(
+            let (id, values) = update(
                 Some("conferenceID=9%2F1"),
                 &headers,
                 br#"{"lockSharing":1}"#,
@@ -174,7 +159,7 @@ mod tests {
         const BODY: &[u8] = br#"{"lockSharing":1}"#;
         type Entries<'a> = &'a [(&'static str, &'a str)];
         let basic_without_base64 = format!("Basic {TOKEN}");
-        let cases: &[(Option<&str>, Entries<'_>, &[u8], Refused)] = &[
+        let cases: &[(Option<&str>, Entries<'_>, &[u8], Refusal)] = &[
             (None, &[good, JSON], BODY, NO_ID),
             (Some("conferenceID="), &[good, JSON], BODY, NO_ID),
             (Some("conferenceID=%ff"), &[good, JSON], BODY, BAD_PARAMETER),
@@ -214,8 +199,8 @@ mod tests {
             ),
         ];
         for (query, entries, body, expected) in cases {
-            let refused = request(*query, &headers(entries), body).unwrap_err();
-            assert_eq!(refused, *expected, "{query:?} {entries:?}");
+            let refusal = update(*query, &headers(entries), body).unwrap_err();
+            assert_eq!(refusal, *expected, "{query:?} {entries:?}");
         }
     }
 }

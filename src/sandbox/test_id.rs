@@ -1,26 +1,40 @@
-//! Conference ids that make the sandbox misbehave, in the manner of a payment provider's test cards.
+//! Conference ids that make the stand-in misbehave, in the manner of a payment provider's test cards.
+//!
+//! ```text
+//! id       = ( failure [ "+" seconds ] | "90000200" ( "1" … "5" ) ) [ "-" name ]
+//! failure  = ( "900000" | "900001" ) status | "900003" 3 digits | code [ "@" ( "200" | status ) ]
+//! code     = ( "MMC" | "USG" | "APIG" | "APIGW" ) "." 1 to 9 digits, not all of them 0
+//! status   = "400" … "599"
+//! seconds  = "0" … "3600"
+//! name     = 1 to 64 of A-Z a-z 0-9 . _ -
+//! ```
+//!
+//! Numbers have no leading zeros. Any other id is one of a running meeting. Pure.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
-/// What the sandbox does with a call for a meeting.
-#[derive(Debug, PartialEq, Eq)]
+use super::refusal::Refusal;
+
+/// What the stand-in does with a REST call for a meeting.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Behaviour {
-    /// Any other id: the meeting is running.
+    /// The call succeeds.
     Run,
-    /// `900000NNN`: HTTP status NNN with an empty body.
-    Status(StatusCode),
-    /// `900001NNN`: HTTP status NNN for two calls, success for the third, and again from the start.
-    StatusTwice(StatusCode),
-    /// `900002001` and `900002005`: an answer, late.
+    /// It is refused.
+    Refuse(Refusal),
+    /// It is refused twice, then succeeds.
+    RefuseTwice(Refusal),
+    /// It succeeds, after that long.
     Delay(Duration),
-    /// `900002004`: a success with a body of that many bytes.
-    Huge(usize),
-    /// `900002002` and `900002003`: no HTTP answer at all.
+    /// It succeeds, with [`HUGE`] bytes.
+    Huge,
+    /// Nothing is answered.
+    Hang,
+    /// The connection ends without an HTTP answer.
     Fault(Fault),
-    /// `900003NNN`: HTTP 400 with the error code `MMC.111072NNN`.
-    Code(String),
 }
 
 /// How a connection ends without an HTTP answer.
@@ -32,69 +46,91 @@ pub(super) enum Fault {
     NotHttp,
 }
 
-/// Longer than any caller waits.
-const HANG: Duration = Duration::from_secs(60 * 60);
+/// Size of a body that is larger than a caller should read.
+pub(super) const HUGE: usize = 1024 * 1024;
 
+const STATUSES: RangeInclusive<u16> = 400..=599;
+const MAX_RETRY_AFTER: u16 = 3600;
+const MAX_CODE_DIGITS: usize = 9;
+const MAX_NAME: usize = 64;
+
+/// What `id` asks for.
 pub(super) fn behaviour(id: &str) -> Behaviour {
-    let Some((kind, number)) = split(id) else {
-        return Behaviour::Run;
+    let asked = match id.split_once('-') {
+        None => Some(id),
+        Some((asked, name)) => is_name(name).then_some(asked),
     };
-    match (kind, number) {
-        ("900000", _) => status(number).map_or(Behaviour::Run, Behaviour::Status),
-        ("900001", _) => status(number).map_or(Behaviour::Run, Behaviour::StatusTwice),
-        ("900002", "001") => Behaviour::Delay(HANG),
-        ("900002", "002") => Behaviour::Fault(Fault::Cut),
-        ("900002", "003") => Behaviour::Fault(Fault::NotHttp),
-        ("900002", "004") => Behaviour::Huge(1024 * 1024),
-        ("900002", "005") => Behaviour::Delay(Duration::from_secs(1)),
-        ("900003", _) => Behaviour::Code(format!("MMC.111072{number}")),
-        _ => Behaviour::Run,
+    asked.and_then(special).unwrap_or(Behaviour::Run)
+}
+
+fn special(asked: &str) -> Option<Behaviour> {
+    Some(match asked {
+        "900002001" => Behaviour::Hang,
+        "900002002" => Behaviour::Fault(Fault::Cut),
+        "900002003" => Behaviour::Fault(Fault::NotHttp),
+        "900002004" => Behaviour::Huge,
+        "900002005" => Behaviour::Delay(Duration::from_secs(1)),
+        _ => return failure(asked),
+    })
+}
+
+fn failure(asked: &str) -> Option<Behaviour> {
+    let (asked, retry_after) = match asked.split_once('+') {
+        None => (asked, None),
+        Some((asked, seconds)) => (asked, Some(number(seconds, 0..=MAX_RETRY_AFTER)?)),
+    };
+    let refusal = Refusal {
+        retry_after,
+        ..refusal(asked)?
+    };
+    Some(if asked.starts_with("900001") {
+        Behaviour::RefuseTwice(refusal)
+    } else {
+        Behaviour::Refuse(refusal)
+    })
+}
+
+fn refusal(asked: &str) -> Option<Refusal> {
+    match asked.split_at_checked(6) {
+        Some(("900000" | "900001", status)) => self::status(status).map(Refusal::bare),
+        Some(("900003", number)) => is_digits(number, 3..=3)
+            .then(|| Refusal::with_code(StatusCode::BAD_REQUEST, format!("MMC.111072{number}"))),
+        _ => with_code(asked),
     }
 }
 
-/// Splits an id of nine digits into kind and number.
-fn split(id: &str) -> Option<(&str, &str)> {
-    let nine_digits = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_digit());
-    nine_digits.then(|| id.split_at(6))
+fn with_code(asked: &str) -> Option<Refusal> {
+    let (code, status) = match asked.split_once('@') {
+        // As most of the REST side's errors come.
+        None => (asked, StatusCode::BAD_REQUEST),
+        Some((code, "200")) => (code, StatusCode::OK),
+        Some((code, status)) => (code, self::status(status)?),
+    };
+    let (prefix, digits) = code.split_once('.')?;
+    let is_code = matches!(prefix, "MMC" | "USG" | "APIG" | "APIGW")
+        && is_digits(digits, 1..=MAX_CODE_DIGITS)
+        && digits.bytes().any(|digit| digit != b'0');
+    is_code.then(|| Refusal::with_code(status, code.to_owned()))
 }
 
-fn status(number: &str) -> Option<StatusCode> {
-    let number = number.parse().ok()?;
-    (400..=599)
-        .contains(&number)
-        .then(|| StatusCode::from_u16(number).ok())?
+fn status(text: &str) -> Option<StatusCode> {
+    StatusCode::from_u16(number(text, STATUSES)?).ok()
+}
+
+fn number(text: &str, range: RangeInclusive<u16>) -> Option<u16> {
+    let number = text.parse().ok()?;
+    // No sign and no leading zeros, so that an id has one spelling.
+    (range.contains(&number) && number.to_string() == text).then_some(number)
+}
+
+fn is_digits(text: &str, length: RangeInclusive<usize>) -> bool {
+    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_test_id_has_its_behaviour_and_any_other_meeting_runs() {
-        let status = |number| StatusCode::from_u16(number).unwrap();
-        for (id, expected) in [
-            ("900244663", Behaviour::Run),
-            ("900000399", Behaviour::Run),
-            ("900000400", Behaviour::Status(status(400))),
-            ("900000599", Behaviour::Status(status(599))),
-            ("900000600", Behaviour::Run),
-            ("900001503", Behaviour::StatusTwice(status(503))),
-            ("900001200", Behaviour::Run),
-            ("900002001", Behaviour::Delay(HANG)),
-            ("900002002", Behaviour::Fault(Fault::Cut)),
-            ("900002003", Behaviour::Fault(Fault::NotHttp)),
-            ("900002004", Behaviour::Huge(1 << 20)),
-            ("900002005", Behaviour::Delay(Duration::from_secs(1))),
-            ("900002006", Behaviour::Run),
-            ("900003005", Behaviour::Code("MMC.111072005".to_owned())),
-            ("900003999", Behaviour::Code("MMC.111072999".to_owned())),
-            ("9000000400", Behaviour::Run),
-            ("90000040", Behaviour::Run),
-            ("90000040x", Behaviour::Run),
-            ("90000é400", Behaviour::Run),
-            ("", Behaviour::Run),
-        ] {
-            assert_eq!(behaviour(id), expected, "{id}");
-        }
-    }
-}
+mod tests;

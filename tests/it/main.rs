@@ -17,6 +17,7 @@ mod deadline;
 mod errors;
 mod fuzz;
 mod happy;
+mod layering;
 mod lifecycle;
 mod limits;
 mod mtls;

@@ -22,7 +22,7 @@ use meeting_control::names::{AUTHORIZATION, REQUEST_ID};
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 use meeting_control::sandbox;
 use meeting_control::status::Verdict;
-use meeting_control::upstream::answer::{Accepted, Answer};
+use meeting_control::upstream::answer::{Accepted, Answer, Extent};
 use meeting_control::upstream::wire::{Read as _, RestCall, UPDATE_PATH, Update};
 use meeting_control::upstream::{BaseUrl, UpstreamError};
 
@@ -284,5 +284,6 @@ fn answer_of(status: StatusCode, content_type: &'static str, body: &'static str)
         status,
         headers,
         body: Bytes::from_static(body.as_bytes()),
+        extent: Extent::Whole,
     }
 }

@@ -47,10 +47,8 @@
 //! They do no I/O, and no clock is read but tokio's, by [`deadline`].
 //!
 //! - [`command`], [`setting`], [`deadline`], [`duration`], [`causes`], [`names`]
-//! - of the upstream: [`wire`](upstream::wire), [`answer`](upstream::answer),
-//!   [`envelope`](upstream::envelope), [`wait`](upstream::wait), [`error`](upstream::error),
-//!   [`error_code`](upstream::error_code), [`retry`](upstream::retry),
-//!   [`breaker::state`](upstream::breaker::state)
+//! - [`upstream::wire`], [`upstream::answer`], [`upstream::envelope`], [`upstream::wait`],
+//!   [`upstream::error`], [`upstream::error_code`], [`upstream::retry`], [`upstream::breaker::state`]
 
 pub mod accept;
 pub mod admin;

@@ -101,7 +101,7 @@ fn refusal(asked: &str) -> Option<Refusal> {
 
 fn with_code(asked: &str) -> Option<Refusal> {
     let (code, status) = match asked.split_once('@') {
-        // As most of the REST side's errors come.
+        // As most of the upstream's errors come.
         None => (asked, StatusCode::BAD_REQUEST),
         Some((code, "200")) => (code, StatusCode::OK),
         Some((code, status)) => (code, self::status(status)?),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::verdict::{VENDOR_DOMAIN, Verdict, fate};
+use super::verdict::{OUR_DOMAIN, VENDOR_DOMAIN, Verdict, fate};
 use crate::call::Outcome;
-use crate::upstream::error::Refusal;
+use crate::upstream::error::{Basis, Refusal};
 use crate::upstream::error_code::{self, Retry};
 
 /// What a caller is asked to wait when the upstream does not say.
@@ -19,6 +19,8 @@ impl Verdict {
     pub(super) fn refused(refusal: &Refusal, outcome: Outcome) -> Self {
         let code = refusal.grpc_code();
         let pause_helps = refusal.retry() == Retry::Backoff
+            // There, nobody is busy: a connection was closed.
+            && refusal.status != 499
             && matches!(code, Code::Unavailable | Code::ResourceExhausted);
         let default_delay = pause_helps.then_some(DEFAULT_RETRY_DELAY);
 
@@ -35,7 +37,11 @@ impl Verdict {
         );
 
         Self {
-            domain: VENDOR_DOMAIN,
+            domain: match refusal.basis {
+                Basis::Code(_) | Basis::Status => VENDOR_DOMAIN,
+                // The answer does not say no; that is how we take it.
+                Basis::Page | Basis::Unreadable => OUR_DOMAIN,
+            },
             message: sentence(refusal, outcome),
             metadata,
             retry_after: refusal.retry_after.or(default_delay),
@@ -49,26 +55,35 @@ impl Verdict {
 fn sentence(refusal: &Refusal, outcome: Outcome) -> String {
     let fate = fate(outcome);
     let status = refusal.status;
-    match (refusal.known, &refusal.error_code) {
-        (Some(known), Some(code)) => format!("{} ({code}); {fate}.", known.explanation),
-        (Some(known), None) => format!("{} ({}); {fate}.", known.explanation, known.code),
-        (None, code) => {
+    let code = refusal.error_code.as_deref();
+    match refusal.basis {
+        Basis::Code(known) => {
+            let code = code.unwrap_or(known.code);
+            format!("{} ({code}); {fate}.", known.explanation)
+        }
+        Basis::Status => {
             let said = error_code::by_status(status).explanation;
-            let code = code.as_ref().map(|code| format!(", {code}"));
-            let code = code.unwrap_or_default();
+            let code = code.map(|code| format!(", {code}")).unwrap_or_default();
             format!("The REST API {said} (HTTP {status}{code}); {fate}.")
+        }
+        Basis::Page => format!(
+            "What answered is not the REST API: it sent a page, such as one for logging in \
+             (HTTP {status}); {fate}."
+        ),
+        Basis::Unreadable => {
+            format!("The REST API's answer cannot be read (HTTP {status}); {fate}.")
         }
     }
 }
 
 /// The symbol of a known code, else a symbol that stands where the vendor writes one, else the status.
 fn reason(refusal: &Refusal) -> String {
-    if let Some(known) = refusal.known {
-        return known.symbol.to_owned();
-    }
-    match &refusal.error_msg {
-        Some(symbol) if is_symbol(symbol) => symbol.clone(),
-        _ => format!("HTTP_{}", refusal.status),
+    match (refusal.basis, &refusal.error_msg) {
+        (Basis::Code(known), _) => known.symbol.to_owned(),
+        (Basis::Status, Some(symbol)) if is_symbol(symbol) => symbol.clone(),
+        (Basis::Status, _) => format!("HTTP_{}", refusal.status),
+        (Basis::Page, _) => "UPSTREAM_NOT_THE_API".to_owned(),
+        (Basis::Unreadable, _) => "UPSTREAM_UNREADABLE".to_owned(),
     }
 }
 

@@ -1,21 +1,36 @@
 //! What an HTTP answer means: a refusal, or a success that each call reads in its own way.
 //!
-//! Pure: takes all that it needs as arguments, and reads no clock. What the vendor documents, and what
-//! it leaves open, is why an answer is read leniently: any body of a success will do, and an error's code
-//! is looked for in every shape that was ever seen.
+//! Pure: takes all that it needs as arguments, and reads no clock. Bytes are read leniently, as what the
+//! vendor documents leaves much open: any body of a success will do, and a code is looked for in every
+//! encoding and shape that was ever seen. Meaning is read strictly. Where an answer contradicts itself:
+//!
+//! - A code of the table that was read whole decides, whatever the HTTP status, the headers and the rest of the
+//!   body say.
+//! - Else a sign of failure counts, not one of success beside it.
+//! - Else the HTTP status decides. It cannot where the body might have held a code that leaves it open whether
+//!   the settings changed, and that code was lost or is not known. Then they may have changed. A few statuses
+//!   are clear by themselves.
 
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::envelope;
-use super::error::{Refusal, UpstreamError};
+use super::error::{Basis, Refusal, UpstreamError};
 use super::error_code;
 use super::wait;
-use crate::call;
+use crate::call::{self, Outcome};
 use crate::command::ControlToken;
 use crate::names::REQUEST_ID;
+
+mod text;
+
+use text::tidy;
+
+/// The HTTP statuses of a 4xx that say by themselves that nothing was changed.
+const CLEAR: [u16; 8] = [401, 403, 404, 405, 413, 414, 429, 494];
 
 /// The longest text of the upstream's that is handed on, in characters.
 const MAX_TEXT: usize = 256;
@@ -31,6 +46,19 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// As much of the body as is read: at most 64 KiB.
     pub body: Bytes,
+    /// How much of the body that is.
+    pub extent: Extent,
+}
+
+/// How much of an answer's body is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// The beginning: it is longer than what is read.
+    Cut,
+    /// Perhaps a beginning: the rest did not come. A success cannot be told from such an answer.
+    Lost,
 }
 
 /// What must be known of a request to read the answer to it.
@@ -40,7 +68,7 @@ pub struct Context<'a> {
     pub token: &'a ControlToken,
     /// How many settings it was to change.
     pub settings: usize,
-    /// When the answer came.
+    /// When the answer came; a wait that is given as a date counts from here if the answer has no date.
     pub now: SystemTime,
 }
 
@@ -69,22 +97,41 @@ pub fn read(answer: &Answer, context: &Context<'_>) -> Result<Accepted, Upstream
 
 /// The refusal that an answer to any call means, whatever its status; `None` for a success.
 ///
-/// Any status but 2xx is a refusal, and so is a 2xx whose JSON body holds an integer `returnCode` that is
-/// not 0.
+/// Any status but 2xx is a refusal. So is a 2xx whose body says that the call failed, that is a page, or that
+/// cannot be read.
 pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
-    let envelope = if answer.status.is_success() {
-        envelope::of_success(&answer.body)?
-    } else {
-        envelope::of_error(&answer.body).unwrap_or_default()
-    };
-    let token = context.token;
     let status = answer.status.as_u16();
+    let decoded = text::decode(&answer.body);
+    let text = decoded.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let envelope = match text.starts_with('<') {
+        true => None,
+        false => envelope::read(text, status),
+    };
+    let succeeded = answer.status.is_success() && envelope.is_none();
+    let envelope = envelope.unwrap_or_default();
+    let token = context.token;
     let code = envelope.code.as_deref();
     let known = code.and_then(|code| error_code::find(code, status));
+    let basis = match known {
+        Some(known) => Basis::Code(known),
+        None if !succeeded => Basis::Status,
+        None if is_page(answer, text) => Basis::Page,
+        None if is_compressed(answer) || answer.extent == Extent::Lost => Basis::Unreadable,
+        None => return None,
+    };
     let body_id = envelope.request_id.map(|id| tidy(&id, MAX_TEXT, token));
     Some(Refusal {
         status,
-        known,
+        basis,
+        in_doubt: match known {
+            // Whether several settings are applied as one is not known.
+            Some(known) if known.of_one_setting && context.settings > 1 => true,
+            Some(known) => known.outcome == Outcome::Unknown,
+            None => {
+                let by_status = error_code::by_status(status).outcome;
+                by_status == Outcome::Unknown || may_hide_a_code(answer, text, code)
+            }
+        },
         error_code: match (known, code) {
             // A known code cannot be the token. Its prefix says which gateway answered.
             (Some(_), Some(code)) if code.contains('.') => Some(code.to_ascii_uppercase()),
@@ -94,10 +141,9 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
         error_msg: envelope
             .message
             .map(|message| tidy(&message, MAX_TEXT, token))
-            .filter(|message| !message.is_empty()),
+            .filter(|message| !message.trim().is_empty()),
         upstream_request_id: request_id(&answer.headers, token).or(body_id),
         retry_after: wait::asked_for(&answer.headers, context.now),
-        several_settings: context.settings > 1,
     })
 }
 
@@ -108,12 +154,43 @@ pub fn request_id(headers: &HeaderMap, token: &ControlToken) -> Option<String> {
     usable.then(|| token.redact(id.to_str().unwrap_or_default()).into_owned())
 }
 
-/// A text of the upstream's on one line: first without the token, which an answer may quote, and only
-/// then cut, so that no part of it is left.
-fn tidy(text: &str, max: usize, token: &ControlToken) -> String {
-    let text = token.redact(text.trim());
-    let one_line = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(max).map(one_line).collect()
+/// Whether a 4xx without a known code may hold one all the same, or one of the API's that is too new. Some
+/// leave it open whether the settings changed.
+fn may_hide_a_code(answer: &Answer, text: &str, code: Option<&str>) -> bool {
+    let is_broken = || text.starts_with(['{', '[']) && !text::is_json(text);
+    answer.status.is_client_error()
+        && !CLEAR.contains(&answer.status.as_u16())
+        && (answer.extent != Extent::Whole
+            || is_compressed(answer)
+            || is_broken()
+            || code.is_some_and(error_code::is_of_the_api)
+            || error_code::is_quoted(text))
+}
+
+/// Whether an answer is a page for people.
+fn is_page(answer: &Answer, text: &str) -> bool {
+    let kinds = answer.headers.get_all(CONTENT_TYPE);
+    let is_html = |kind: &HeaderValue| {
+        let kind = kind.to_str().unwrap_or_default();
+        let (kind, _charset) = kind.split_once(';').unwrap_or((kind, ""));
+        kind.trim().eq_ignore_ascii_case("text/html")
+    };
+    kinds.into_iter().any(is_html) || text.starts_with('<')
+}
+
+/// Whether a body is compressed, by its header or by how it begins. Nobody asked for that, so nobody can
+/// read it.
+fn is_compressed(answer: &Answer) -> bool {
+    const GZIP: &[u8] = &[0x1F, 0x8B];
+    // Some servers name the charset here.
+    const PLAIN: [&str; 3] = ["", "identity", "utf-8"];
+    let codings = answer.headers.get_all(CONTENT_ENCODING);
+    let is_coded = |codings: &HeaderValue| {
+        let codings = codings.to_str().unwrap_or("unknown");
+        let is_plain = |coding: &str| PLAIN.iter().any(|plain| coding.eq_ignore_ascii_case(plain));
+        !codings.split(',').all(|coding| is_plain(coding.trim()))
+    };
+    codings.into_iter().any(is_coded) || answer.body.starts_with(GZIP)
 }
 
 #[cfg(test)]

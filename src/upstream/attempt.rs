@@ -138,7 +138,7 @@ impl<'a> Attempt<'a> {
         self.in_doubt = Some(in_doubt);
         self.end = match error {
             UpstreamError::Refused(refusal) => {
-                self.metrics.refused(refusal.known.map(|row| row.code));
+                self.metrics.refused(refusal.known().map(|row| row.code));
                 AttemptEnd::Refused
             }
             _ if in_doubt => AttemptEnd::NoAnswer,

@@ -1,23 +1,30 @@
-//! The JSON envelopes in which the REST side and the gateways before it wrap a code and a text.
+//! The JSON envelopes in which the upstream and the gateways before it wrap a code and a text.
 //!
-//! Lenient by design: a code may be text or a number, and the pair may sit in a nested object.
+//! A code may be text or a number and may stand alone, in a nested object or in a list, and a body may hold
+//! several. Then the one that says most counts: a code of the table that leaves it open what happened to the
+//! settings, any other code of the table, a code that looks like the vendor's, the outermost. An envelope
+//! that says both yes and no says no.
 
-use serde_json::{Map, Value};
+use super::error_code::{self, Known};
+use crate::call::{self, Outcome};
 
-use crate::call;
+mod fields;
 
-/// The names under which a code and its text are found, in the order in which they are tried.
-const PAIRS: [(&str, &str); 4] = [
-    ("error_code", "error_msg"),
-    ("errorCode", "errorMsg"),
-    ("code", "message"),
-    ("returnCode", "returnDesc"),
-];
+use fields::{Field, Value, fields};
 
-/// What a body says, as it stands there.
+/// Names of a code, in the order in which they are tried. Names are compared without regard to case and
+/// underscores.
+const CODES: [&str; 3] = ["errorcode", "code", "returncode"];
+const ERROR_CODE: usize = 0;
+const RETURN_CODE: usize = 2;
+
+/// Names of the text beside a code, in the order in which they are tried.
+const TEXTS: [&str; 5] = ["errormsg", "errormessage", "returndesc", "message", "msg"];
+
+/// What a body says about a refusal, as it stands there.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Envelope {
-    /// The error code; never empty.
+    /// The error code: visible ASCII, never empty, never 0. None where a success is only denied.
     pub(super) code: Option<String>,
     /// The text beside it.
     pub(super) message: Option<String>,
@@ -25,173 +32,146 @@ pub(super) struct Envelope {
     pub(super) request_id: Option<String>,
 }
 
-/// Reads the body of a failure; `None` when there is no code in it.
-pub(super) fn of_error(body: &[u8]) -> Option<Envelope> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-        return None;
-    };
-    outermost(&object)
-}
-
-/// Reads the body of a success; `None` unless it is an object whose integer `returnCode` is not 0.
-pub(super) fn of_success(body: &[u8]) -> Option<Envelope> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-        return None;
-    };
-    let code = object.get("returnCode")?;
-    let refused = code.as_i64().is_some_and(|code| code != 0) || code.as_u64() > Some(0);
-    refused.then(|| Envelope {
-        code: code_text(code),
-        message: object.get("returnDesc").and_then(message_text),
-        request_id: None,
-    })
-}
-
-/// Tries all pairs here, then in each nested object. The depth is bounded by the JSON parser, the width
-/// by the size of the body.
-fn outermost(object: &Map<String, Value>) -> Option<Envelope> {
-    PAIRS
+/// Reads the body of an answer with this HTTP status. `None` when it holds no code, and for a 2xx also
+/// when nothing in it speaks of a failure.
+pub(super) fn read(text: &str, status: u16) -> Option<Envelope> {
+    let fields: Vec<_> = fields(text).collect();
+    let denial = fields.iter().find(|field| denies_success(field));
+    let succeeded = (200..=299).contains(&status);
+    let code = fields
         .iter()
-        .find_map(|(code, message)| pair(object, code, message))
-        .or_else(|| {
-            let nested = object.values().filter_map(Value::as_object);
-            nested.into_iter().find_map(outermost)
-        })
-}
-
-/// Both halves must be there for a pair to count.
-fn pair(object: &Map<String, Value>, code: &str, message: &str) -> Option<Envelope> {
-    let (code, message) = (object.get(code)?, object.get(message)?);
+        .filter_map(|field| Code::read(field, status))
+        .filter(|code| !succeeded || denial.is_some() || code.is_a_failure())
+        .min_by_key(Code::rank);
+    let object = match (&code, denial) {
+        (Some(code), _) => code.object,
+        (None, Some(denial)) if succeeded => denial.object,
+        (None, _) => return None,
+    };
+    let beside = || fields.iter().filter(|field| field.object == object);
     Some(Envelope {
-        code: Some(code_text(code)?),
-        message: message_text(message),
-        request_id: object.get("request_id").and_then(id_text),
+        code: code.map(|code| code.text),
+        message: beside()
+            .filter_map(|field| Some((position(field, &TEXTS)?, text_of(field)?)))
+            .min_by_key(|(position, _)| *position)
+            .map(|(_, text)| text.to_owned()),
+        request_id: beside()
+            .filter(|field| is_called(&field.key, "requestid"))
+            .filter_map(text_of)
+            .find(|id| call::is_request_id(id.as_bytes()))
+            .map(str::to_owned),
     })
 }
 
-fn code_text(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    visible.then_some(text)
+/// A code in a body.
+struct Code {
+    text: String,
+    known: Option<&'static Known>,
+    /// Which of [`CODES`] names it.
+    name: usize,
+    depth: usize,
+    object: usize,
 }
 
-fn message_text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
+impl Code {
+    /// The code that a field holds, if it holds one that is not 0.
+    fn read(field: &Field<'_>, status: u16) -> Option<Self> {
+        let name = position(field, &CODES)?;
+        let text = match &field.value {
+            Value::Text(text) => {
+                let text = text.trim();
+                integer(text).unwrap_or_else(|| text.to_owned())
+            }
+            // A fraction is a code that makes no sense, yet not 0.
+            Value::Word(word) => {
+                integer(word).or_else(|| number(word).map(|_| (*word).to_owned()))?
+            }
+        };
+        let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        (visible && !is_zero(&text)).then(|| Self {
+            known: error_code::find(&text, status),
+            text,
+            name,
+            depth: field.depth,
+            object: field.object,
+        })
+    }
+
+    /// Whether the code speaks of a failure even in a success. A bare `code` is often just the status.
+    fn is_a_failure(&self) -> bool {
+        self.known.is_some()
+            || error_code::is_of_the_vendor(&self.text)
+            || match self.name {
+                ERROR_CODE => true,
+                RETURN_CODE => integer(&self.text).is_some(),
+                _ => false,
+            }
+    }
+
+    /// The lowest counts.
+    fn rank(&self) -> (u8, usize, usize) {
+        let meaning = match self.known {
+            Some(known) if known.outcome == Outcome::Unknown || known.of_one_setting => 0,
+            Some(_) => 1,
+            None if error_code::is_of_the_vendor(&self.text) => 2,
+            None => 3,
+        };
+        (meaning, self.depth, self.name)
+    }
 }
 
-fn id_text(value: &Value) -> Option<String> {
-    let id = value.as_str()?;
-    call::is_request_id(id.as_bytes()).then(|| id.to_owned())
+/// Whether a field says that the call did not succeed.
+fn denies_success(field: &Field<'_>) -> bool {
+    is_called(&field.key, "success")
+        && match &field.value {
+            Value::Text(text) => text.trim().eq_ignore_ascii_case("false") || is_zero(text.trim()),
+            Value::Word(word) => word.eq_ignore_ascii_case("false") || is_zero(word),
+        }
+}
+
+fn position(field: &Field<'_>, names: &[&str]) -> Option<usize> {
+    names.iter().position(|name| is_called(&field.key, name))
+}
+
+fn is_called(key: &str, name: &str) -> bool {
+    let letters = key.bytes().filter(|byte| *byte != b'_');
+    letters
+        .map(|byte| byte.to_ascii_lowercase())
+        .eq(name.bytes())
+}
+
+fn text_of<'a>(field: &'a Field<'_>) -> Option<&'a str> {
+    match &field.value {
+        Value::Text(text) => Some(text),
+        Value::Word(_) => None,
+    }
+}
+
+/// An integral number by its digits, so that 7, 7.0 and 0.7e1 are the same; `None` for anything else.
+fn integer(text: &str) -> Option<String> {
+    let number = number(text)?;
+    let plain = unsigned(text).bytes().all(|byte| byte.is_ascii_digit());
+    if plain || number.is_infinite() {
+        // As it stands: it may have more digits than a number can hold.
+        return Some(text.to_owned());
+    }
+    (number.fract() == 0.0).then(|| number.to_string())
+}
+
+fn number(text: &str) -> Option<f64> {
+    // The standard library takes `inf` and `NaN` for numbers, too.
+    let first = unsigned(text).bytes().next()?;
+    first.is_ascii_digit().then(|| text.parse().ok())?
+}
+
+fn is_zero(text: &str) -> bool {
+    let digits = unsigned(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte == b'0')
+}
+
+fn unsigned(text: &str) -> &str {
+    text.strip_prefix(['+', '-']).unwrap_or(text)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(code: &str, message: &str) -> Option<Envelope> {
-        Some(Envelope {
-            code: Some(code.to_owned()),
-            message: Some(message.to_owned()),
-            request_id: None,
-        })
-    }
-
-    #[test]
-    fn a_code_is_found_in_every_shape() {
-        for body in [
-            r#"{"error_code":"MMC.1","error_msg":"SYMBOL"}"#,
-            r#"{"errorCode":"MMC.1","errorMsg":"SYMBOL"}"#,
-            r#"{"code":"MMC.1","message":"SYMBOL"}"#,
-            r#"{"returnCode":"MMC.1","returnDesc":"SYMBOL"}"#,
-            r#"{"error":{"code":"MMC.1","message":"SYMBOL"}}"#,
-            r#"{"data":{"inner":{"error_code":"MMC.1","error_msg":"SYMBOL"}},"message":"x"}"#,
-            r#"{"code":"other","message":"other","error_code":"MMC.1","error_msg":"SYMBOL"}"#,
-            r#"{"error_code":" MMC.1 ","error_msg":"SYMBOL","encoded_authorization_message":"x"}"#,
-            r#"{"code":"MMC.1","message":"SYMBOL","data":{"error_code":"X.1","error_msg":"inner"}}"#,
-        ] {
-            assert_eq!(
-                of_error(body.as_bytes()),
-                found("MMC.1", "SYMBOL"),
-                "{body}"
-            );
-        }
-        let numeric = br#"{"code":111072005,"message":"SYMBOL"}"#;
-        assert_eq!(of_error(numeric), found("111072005", "SYMBOL"));
-    }
-
-    #[test]
-    fn a_body_without_a_usable_pair_is_no_envelope() {
-        for body in [
-            "",
-            "<html>502 Bad Gateway</html>",
-            "null",
-            "[]",
-            r#"{"error_code":"MMC.1""#,
-            r#"{"error_code":"MMC.1"}"#,
-            r#"{"error_msg":"SYMBOL"}"#,
-            r#"{"error_code":"MMC.1","message":"not its partner"}"#,
-            r#"{"error_code":true,"error_msg":"SYMBOL"}"#,
-            r#"{"error_code":["MMC.1"],"error_msg":"SYMBOL"}"#,
-            r#"{"error_code":"","error_msg":"SYMBOL"}"#,
-            r#"{"error_code":"zwölf","error_msg":"SYMBOL"}"#,
-            r#"[{"error_code":"MMC.1","error_msg":"SYMBOL"}]"#,
-        ] {
-            assert_eq!(of_error(body.as_bytes()), None, "{body}");
-        }
-    }
-
-    #[test]
-    fn the_gateways_request_id_is_kept() {
-        let body = br#"{"error_code":"APIG.0101","error_msg":"x","request_id":"acbc548a"}"#;
-        assert_eq!(
-            of_error(body).unwrap().request_id.as_deref(),
-            Some("acbc548a")
-        );
-    }
-
-    #[test]
-    fn a_success_is_a_refusal_only_with_an_integer_return_code_other_than_zero() {
-        for body in [
-            "",
-            "OK",
-            "null",
-            "7",
-            r#"{"returnCode":0,"returnDesc":"Success"}"#,
-            r#"{"returnCode":"7","returnDesc":"text"}"#,
-            r#"{"returnCode":7.5}"#,
-            r#"{"returnCode":null}"#,
-            r#"{"error_code":"MMC.1","error_msg":"SYMBOL"}"#,
-            r#"{"data":{"returnCode":7}}"#,
-            r#"[{"returnCode":7}]"#,
-        ] {
-            assert_eq!(of_success(body.as_bytes()), None, "{body}");
-        }
-        for (body, code) in [
-            (
-                r#"{"returnCode":111072083,"returnDesc":"LOCK_SHARE_FAILED"}"#,
-                "111072083",
-            ),
-            (r#"{"returnCode":-1}"#, "-1"),
-            (
-                r#"{"returnCode":18446744073709551615}"#,
-                "18446744073709551615",
-            ),
-        ] {
-            assert_eq!(
-                of_success(body.as_bytes()).unwrap().code.as_deref(),
-                Some(code)
-            );
-        }
-    }
-
-    #[test]
-    fn deeply_nested_json_is_no_envelope_and_no_crash() {
-        let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
-        assert_eq!(of_error(deep.as_bytes()), None);
-        assert_eq!(of_success(deep.as_bytes()), None);
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Why the REST side did not do what it was asked, by phase: not sent, no answer, refused.
+//! Why the upstream did not do what it was asked, by phase: not sent, no answer, refused.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub enum UpstreamError {
     /// The upstream gave no answer for a while; nothing was sent. It is asked again in so long.
     #[error("the upstream is known to be down")]
     KnownDown(Duration),
-    /// The REST side answered, and said no.
+    /// The upstream answered, and said no.
     #[error("the upstream refused: HTTP {}", .0.status)]
     Refused(Box<Refusal>),
 }
@@ -69,20 +69,33 @@ pub enum UpstreamError {
 /// An HTTP answer that is not a success.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    /// HTTP status; 2xx when the refusal came in a success's envelope.
+    /// HTTP status; 2xx when the answer only looks like a success.
     pub status: u16,
-    /// The row of the code table that explains the code.
-    pub known: Option<&'static Known>,
+    /// What it is understood by.
+    pub basis: Basis,
+    /// Whether the settings may have changed in spite of it.
+    pub in_doubt: bool,
     /// The vendor's error code, at most 64 visible ASCII characters.
     pub error_code: Option<String>,
     /// The vendor's text or symbol beside the code, at most 256 characters on one line.
     pub error_msg: Option<String>,
-    /// The REST side's own id of the request.
+    /// The upstream's own id of the request.
     pub upstream_request_id: Option<String>,
-    /// How long the REST side asks to wait.
+    /// How long the upstream asks to wait.
     pub retry_after: Option<Duration>,
-    /// Whether the request held more than one setting.
-    pub several_settings: bool,
+}
+
+/// What a [`Refusal`] is understood by.
+#[derive(Debug, Clone, Copy)]
+pub enum Basis {
+    /// A code of the table.
+    Code(&'static Known),
+    /// The HTTP status, as no code of the table came with it.
+    Status,
+    /// A 2xx that is a page, such as one for logging in: it came from something else than the API.
+    Page,
+    /// A 2xx whose body cannot be read: whatever it says, it may say no.
+    Unreadable,
 }
 
 impl UpstreamError {
@@ -128,7 +141,7 @@ impl UpstreamError {
         }
     }
 
-    /// The refusal behind this failure, if the REST side answered at all.
+    /// The refusal behind this failure, if the upstream answered at all.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
@@ -138,9 +151,30 @@ impl UpstreamError {
 }
 
 impl Refusal {
+    /// A refusal of which the HTTP status is all that is known.
+    pub fn of_status(status: u16) -> Self {
+        Self {
+            status,
+            basis: Basis::Status,
+            in_doubt: error_code::by_status(status).outcome == Outcome::Unknown,
+            error_code: None,
+            error_msg: None,
+            upstream_request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// The row of the code table that explains the refusal's code.
+    pub fn known(&self) -> Option<&'static Known> {
+        match self.basis {
+            Basis::Code(known) => Some(known),
+            Basis::Status | Basis::Page | Basis::Unreadable => None,
+        }
+    }
+
     /// The gRPC code: by the vendor's code first, by HTTP status second.
     pub fn grpc_code(&self) -> Code {
-        match self.known {
+        match self.known() {
             Some(known) => known.grpc,
             None => error_code::by_status(self.status).grpc,
         }
@@ -148,11 +182,10 @@ impl Refusal {
 
     /// Whether the settings may have changed in spite of the refusal.
     pub fn outcome(&self) -> Outcome {
-        match self.known {
-            // Whether several settings are applied as one is not known.
-            Some(known) if self.several_settings && known.of_one_setting => Outcome::Unknown,
-            Some(known) => known.outcome,
-            None => error_code::by_status(self.status).outcome,
+        if self.in_doubt {
+            Outcome::Unknown
+        } else {
+            Outcome::NotApplied
         }
     }
 
@@ -160,7 +193,7 @@ impl Refusal {
     /// status says that the trouble is passing.
     pub fn retry(&self) -> Retry {
         let by_status = error_code::by_status(self.status).retry;
-        match self.known.map(|known| known.retry) {
+        match self.known().map(|known| known.retry) {
             None | Some(Retry::Once) if by_status == Retry::Backoff => Retry::Backoff,
             None => by_status,
             Some(by_code) => by_code,

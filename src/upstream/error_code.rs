@@ -1,4 +1,4 @@
-//! What the REST side's error codes and HTTP statuses mean: two tables, and the way to look them up.
+//! What the upstream's error codes and HTTP statuses mean: two tables, and the way to look them up.
 //!
 //! The vendor publishes no complete list. [`Evidence`] says how sure each row is.
 
@@ -6,33 +6,11 @@ use tonic::Code;
 
 use crate::call::Outcome;
 
+mod known;
 mod table;
 
+pub use known::{Evidence, Known, Retry};
 pub use table::TABLE;
-
-/// One error code and what a caller should make of it.
-#[derive(Debug)]
-pub struct Known {
-    /// The code with its prefix, such as `MMC.111072005`.
-    pub code: &'static str,
-    /// The HTTP status for which the row holds; `None` for any.
-    pub status: Option<u16>,
-    /// The vendor's symbol, or ours where the vendor has none.
-    pub symbol: &'static str,
-    /// The gRPC code.
-    pub grpc: Code,
-    /// Whether the settings may have changed.
-    pub outcome: Outcome,
-    /// Whether asking again can help.
-    pub retry: Retry,
-    /// Where the row comes from.
-    pub evidence: Evidence,
-    /// One sentence for the caller, without a full stop.
-    pub explanation: &'static str,
-    /// Whether the code refuses one setting and says nothing of others in the same request, which may
-    /// have been changed before.
-    pub of_one_setting: bool,
-}
 
 /// What an HTTP status means when no known code came with it.
 #[derive(Debug, Clone, Copy)]
@@ -47,29 +25,7 @@ pub struct Meaning {
     pub explanation: &'static str,
 }
 
-/// Whether the façade asks again after a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// The same request would fail again.
-    Never,
-    /// A second try may succeed, a third would not.
-    Once,
-    /// It passes; ask again after a pause, as often as allowed.
-    Backoff,
-}
-
-/// How a row is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// Seen in answers of the REST API.
-    Seen,
-    /// Written in the documentation of the API gateway.
-    Documented,
-    /// Taken over from the client SDK's table, where the same numbers appear.
-    Inferred,
-}
-
-/// Finds the row of a code, in whatever spelling the REST side used; `status` decides where a code has
+/// Finds the row of a code, in whatever spelling the upstream used; `status` decides where a code has
 /// several meanings.
 pub fn find(code: &str, status: u16) -> Option<&'static Known> {
     TABLE
@@ -78,21 +34,27 @@ pub fn find(code: &str, status: u16) -> Option<&'static Known> {
         .find(|row| row.is_called(code))
 }
 
-impl Known {
-    /// Whether `code` means this row, in any case: with its prefix, `APIGW.` for `APIG.`, or as nine
-    /// digits alone. The gateway's four digits are too common to be taken for its own.
-    pub fn is_called(&self, code: &str) -> bool {
-        let Some((prefix, digits)) = self.code.split_once('.') else {
-            return false;
-        };
-        match code.split_once('.') {
-            None => code == digits && digits.len() == 9,
-            Some((sent, rest)) => {
-                let of_gateway = prefix == "APIG" && sent.eq_ignore_ascii_case("APIGW");
-                rest == digits && (of_gateway || sent.eq_ignore_ascii_case(prefix))
-            }
-        }
-    }
+/// Whether a code looks like one of the vendor's, known or not: of the meeting service, the user service, or
+/// a gateway.
+pub fn is_of_the_vendor(code: &str) -> bool {
+    const PREFIXES: [&str; 4] = ["MMC", "USG", "APIG", "APIGW"];
+    code.split_once('.').is_some_and(|(prefix, number)| {
+        let is_prefix = |known: &str| known.eq_ignore_ascii_case(prefix);
+        PREFIXES.into_iter().any(is_prefix) && !number.is_empty()
+    })
+}
+
+/// Whether a code is one of the meeting service's, known or not: by its prefix, or as nine digits alone.
+pub fn is_of_the_api(code: &str) -> bool {
+    let nine_digits = code.len() == 9 && code.bytes().all(|byte| byte.is_ascii_digit());
+    nine_digits || is_quoted(code)
+}
+
+/// Whether a code of the meeting service stands anywhere in a text, known or not.
+pub fn is_quoted(text: &str) -> bool {
+    const PREFIX: &[u8] = b"MMC.";
+    let mut parts = text.as_bytes().windows(PREFIX.len());
+    parts.any(|part| part.eq_ignore_ascii_case(PREFIX))
 }
 
 /// What an HTTP status means on its own.
@@ -111,8 +73,12 @@ pub fn by_status(status: u16) -> Meaning {
         408 | 504 => (DeadlineExceeded, Unknown, Backoff, "timed out"),
         409 => (Aborted, NotApplied, Never, "found a conflict with another change"),
         429 => (ResourceExhausted, NotApplied, Backoff, "is throttling calls"),
+        // Whatever wrote it saw its client hang up, which says nothing of what lies behind.
+        499 => (Unavailable, Unknown, Backoff, "was cut off on the way"),
         400..=499 => (FailedPrecondition, NotApplied, Never, "refused the change"),
         502 | 503 => (Unavailable, Unknown, Backoff, "is not available"),
+        // It is how a change that was made may be answered, too.
+        303 => (Internal, Unknown, Never, "answered with a redirect, which is not followed"),
         300..=399 => (Internal, NotApplied, Never, "answered with a redirect, which is not followed"),
         100..=199 => (Internal, Unknown, Never, "answered with an unfinished response"),
         200..=299 => (Internal, Unknown, Never, "reported a failure inside a success"),
@@ -177,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_known_code_is_not_found() {
+    fn what_is_no_known_code_is_not_found_but_told_by_its_shape() {
         for code in [
             "",
             "MMC.",
@@ -190,6 +156,22 @@ mod tests {
             "0101",
         ] {
             assert!(find(code, 400).is_none(), "{code:?}");
+        }
+        for (code, of_the_vendor, of_the_api) in [
+            ("MMC.111099998", true, true),
+            ("mmc.x", true, true),
+            ("111099998", false, true),
+            ("USG.1", true, false),
+            ("apigw.0101", true, false),
+            ("APIG.", false, false),
+            ("APIG", false, false),
+            ("XYZ.1", false, false),
+            ("11109999", false, false),
+            ("1110999980", false, false),
+            ("11109999x", false, false),
+        ] {
+            assert_eq!(is_of_the_vendor(code), of_the_vendor, "{code}");
+            assert_eq!(is_of_the_api(code), of_the_api, "{code}");
         }
         assert!(find("APIG.0201", 418).is_none(), "no row for this status");
         assert!(find("XYZ.0101", 404).is_none(), "not the gateway's prefix");

@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response};
 use url::Url;
 
-use super::answer::Answer;
+use super::answer::{Answer, Extent};
 use super::error::UpstreamError;
 use super::gate::Gate;
 use super::settings::Settings;
@@ -117,7 +117,10 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Bytes::new();
-    while body.len() < MAX_BODY {
+    let extent = loop {
+        if body.len() > MAX_BODY {
+            break Extent::Cut;
+        }
         match response.chunk().await {
             Ok(Some(more)) if body.is_empty() => body = more,
             Ok(Some(more)) => {
@@ -125,17 +128,18 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
                 longer.extend_from_slice(&more);
                 body = longer.freeze();
             }
-            Ok(None) => break,
+            Ok(None) => break Extent::Whole,
             // A refusal is known by its status; a success could still turn out to be none.
-            Err(_) if !status.is_success() => break,
+            Err(_) if !status.is_success() => break Extent::Lost,
             Err(error) => return Err(error),
         }
-    }
+    };
     body.truncate(MAX_BODY);
     Ok(Answer {
         status,
         headers,
         body,
+        extent,
     })
 }
 

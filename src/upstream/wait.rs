@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 
 /// The longest wait that is believed and handed on.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -11,24 +11,25 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// The gateway's headers begin so, one for each kind of limit.
 const RATE_LIMIT: &str = "x-apig-ratelimit-";
 
-/// The wait that an answer asks for at `now`, at most a minute; `None` when it asks for none.
+/// The wait that an answer asks for, at most a minute; `None` when it asks for none. A date counts from the
+/// answer's own, as its clock need not be ours, and from `now` only if it has none.
 pub(super) fn asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let after = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| retry_after(value.to_str().ok()?.trim(), now));
+    let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
+    let sent = text(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let after = text(RETRY_AFTER).and_then(|after| retry_after(after, sent.unwrap_or(now)));
     after
         .or_else(|| rate_limit(headers))
         .map(|wait| wait.min(MAX_WAIT))
 }
 
 /// `Retry-After`: seconds, or an HTTP date.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+fn retry_after(text: &str, sent: SystemTime) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // So many digits that they overflow mean a very long time.
         return Some(text.parse().map_or(MAX_WAIT, Duration::from_secs));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    Some(date.duration_since(sent).unwrap_or_default())
 }
 
 /// The longest window among the limits of which nothing remains, such as
@@ -100,6 +101,27 @@ mod tests {
         ] {
             assert_eq!(wait(&[("retry-after", value)]), expected, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_date_counts_from_the_answers_own() {
+        let after = ("retry-after", "Sun, 06 Nov 1994 09:00:10 GMT");
+        for (date, seconds) in [
+            ("Sun, 06 Nov 1994 09:00:00 GMT", 10),
+            (" Sunday, 06-Nov-94 09:00:07 GMT ", 3),
+            ("Sun, 06 Nov 1994 09:00:10 GMT", 0),
+            ("Sun, 06 Nov 1994 10:00:00 GMT", 0),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", 60),
+            // Not a date: ours is 10 min 33 s before.
+            ("today", 60),
+        ] {
+            let found = wait(&[("date", date), after]);
+            assert_eq!(found, Some(Duration::from_secs(seconds)), "{date}");
+        }
+        let seconds = ("retry-after", "7");
+        let date = ("date", "Sun, 06 Nov 1994 09:00:00 GMT");
+        assert_eq!(wait(&[date, seconds]), Some(Duration::from_secs(7)));
+        assert_eq!(wait(&[date]), None);
     }
 
     #[test]

@@ -79,10 +79,17 @@ async fn each_http_status_without_a_code_has_its_grpc_code_outcome_and_message()
             false,
         ),
         (
-            &[402, 412, 423, 418, 451, 499],
+            &[402, 412, 423, 418, 451],
             "FAILED_PRECONDITION",
             "refused the change",
             KEPT,
+            false,
+        ),
+        (
+            &[499],
+            "UNAVAILABLE",
+            "was cut off on the way",
+            DOUBT,
             false,
         ),
         (
@@ -95,7 +102,14 @@ async fn each_http_status_without_a_code_has_its_grpc_code_outcome_and_message()
         (&[500, 505, 511, 599], "INTERNAL", "failed", DOUBT, false),
         (&[502, 503], "UNAVAILABLE", "is not available", DOUBT, true),
         (
-            &[301, 302, 307, 308, 304],
+            &[303],
+            "INTERNAL",
+            "answered with a redirect, which is not followed",
+            DOUBT,
+            false,
+        ),
+        (
+            &[300, 301, 302, 304, 305, 307, 308, 399],
             "INTERNAL",
             "answered with a redirect, which is not followed",
             KEPT,
@@ -283,6 +297,38 @@ async fn an_envelope_in_a_success_can_refuse() {
 }
 
 #[tokio::test]
+async fn a_success_that_the_api_cannot_have_written_is_none() {
+    for (headers, body, reason, said) in [
+        (
+            "content-type: text/html\r\n",
+            "<html>secret page</html>",
+            "UPSTREAM_NOT_THE_API",
+            "What answered is not the REST API: it sent a page, such as one for logging in (HTTP 200)",
+        ),
+        (
+            "content-encoding: gzip\r\n",
+            "\u{1f}secret",
+            "UPSTREAM_UNREADABLE",
+            "The REST API's answer cannot be read (HTTP 200)",
+        ),
+    ] {
+        let headers = format!("{headers}x-request-id: up-1\r\n");
+        let failure = failure_after(Step::answer(200, &headers, body)).await;
+        assert_eq!(
+            (failure.code, failure.reason.as_str()),
+            ("INTERNAL", reason)
+        );
+        assert_eq!(failure.message, format!("{said}; {DOUBT}."));
+        assert_eq!(failure.domain, OURS);
+        assert_eq!(failure.outcome(), "unknown");
+        assert_eq!(failure.attempts(), 1);
+        assert_eq!(failure.metadata["http_status"], "200");
+        assert_eq!(failure.metadata["upstream_request_id"], "up-1");
+        assert!(!format!("{:?}", failure.metadata).contains("secret"));
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_a_proxy_is_never_handed_on() {
     let failure = failure_after(Step::answer(502, "", "<html>secret page</html>")).await;
     assert_eq!(failure.code, "UNAVAILABLE");
@@ -301,12 +347,27 @@ async fn a_refusal_whose_body_breaks_off_is_still_that_refusal() {
         (failure.code, failure.outcome()),
         ("PERMISSION_DENIED", "not_applied")
     );
+    // Its body could have held a code that says more.
+    let failure = failure_over(&broken(400).await.base, Settings::default()).await;
+    assert_eq!(
+        (failure.code, failure.outcome()),
+        ("INVALID_ARGUMENT", "unknown")
+    );
     // A success, however, could have turned out to be none.
     let failure = failure_over(&broken(200).await.base, Settings::default()).await;
     assert_eq!(
         (failure.code, failure.outcome()),
         ("UNAVAILABLE", "unknown")
     );
+}
+
+#[tokio::test]
+async fn a_refusal_longer_than_what_is_read_of_it_leaves_doubt() {
+    for (length, outcome) in [(64 * 1024, "not_applied"), (64 * 1024 + 1, "unknown")] {
+        let failure = failure_after(Step::answer(400, "", &"x".repeat(length))).await;
+        assert_eq!(failure.code, "INVALID_ARGUMENT");
+        assert_eq!(failure.outcome(), outcome, "{length}");
+    }
 }
 
 #[tokio::test]

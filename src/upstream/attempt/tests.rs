@@ -5,6 +5,7 @@ use super::*;
 use crate::call::Peer;
 use crate::telemetry::metrics::Metrics as Page;
 use crate::upstream::answer::Answer;
+use crate::upstream::error::Refusal;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -67,15 +68,7 @@ impl Bench {
 }
 
 fn refused(status: u16) -> UpstreamError {
-    UpstreamError::Refused(Box::new(crate::upstream::error::Refusal {
-        status,
-        known: None,
-        error_code: None,
-        error_msg: None,
-        upstream_request_id: None,
-        retry_after: None,
-        several_settings: false,
-    }))
+    UpstreamError::Refused(Box::new(Refusal::of_status(status)))
 }
 
 fn lost(progress: Progress) -> UpstreamError {

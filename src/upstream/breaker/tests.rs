@@ -9,15 +9,7 @@ fn dead() -> End {
 }
 
 fn refused() -> End {
-    Err(UpstreamError::Refused(Box::new(Refusal {
-        status: 503,
-        known: None,
-        several_settings: false,
-        error_code: None,
-        error_msg: None,
-        upstream_request_id: None,
-        retry_after: None,
-    })))
+    Err(UpstreamError::Refused(Box::new(Refusal::of_status(503))))
 }
 
 fn stale() -> End {

@@ -2,9 +2,9 @@
 
 use tonic::Code::{self, *};
 
-use super::Evidence::{self, Documented, Inferred, Seen};
-use super::Known;
-use super::Retry::{self, Backoff, Never, Once};
+use super::known::Evidence::{self, Documented, Inferred, Seen};
+use super::known::Known;
+use super::known::Retry::{self, Backoff, Never, Once};
 use crate::call::Outcome::{self, NotApplied, Unknown};
 
 const AUTH_PARAM_INVALID: &str =

@@ -1,5 +1,5 @@
 use super::*;
-use crate::upstream::error::Refusal;
+use crate::upstream::error::{Basis, Refusal};
 use crate::upstream::gate::Progress;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -7,13 +7,8 @@ const PLENTY: Duration = Duration::from_secs(60);
 
 fn refused(status: u16, retry_after: Option<Duration>) -> UpstreamError {
     UpstreamError::Refused(Box::new(Refusal {
-        status,
-        known: None,
-        error_code: None,
-        error_msg: None,
-        upstream_request_id: None,
         retry_after,
-        several_settings: false,
+        ..Refusal::of_status(status)
     }))
 }
 
@@ -57,7 +52,8 @@ async fn each_kind_of_failure_has_its_number_of_retries() {
     let refused_once = || {
         let mut refusal = refused(500, None);
         if let UpstreamError::Refused(refusal) = &mut refusal {
-            refusal.known = crate::upstream::error_code::find("MMC.111070003", 500);
+            let known = crate::upstream::error_code::find("MMC.111070003", 500);
+            refusal.basis = Basis::Code(known.unwrap());
         }
         refusal
     };

@@ -53,7 +53,7 @@ struct Shared {
     update: Endpoint,
     attempt_timeout: Duration,
     max_retries: u32,
-    breaker: Breaker,
+    breaker: Arc<Breaker>,
     budget: Budget,
     metrics: Arc<Metrics>,
 }
@@ -68,16 +68,17 @@ impl Upstream {
         settings: &Settings,
         registry: &mut Registry,
     ) -> Result<(Self, Renewal), SetupError> {
-        let (transport, renewal) = Transport::new(base, settings)?;
         let metrics = Arc::new(Metrics::register(registry));
+        let breaker = Arc::new(Breaker::new(!settings.unguarded, Arc::clone(&metrics)));
+        let (transport, renewal) = Transport::new(base, settings, Arc::clone(&breaker))?;
         let upstream = Self {
             transport,
             shared: Arc::new(Shared {
                 update: base.endpoint(UPDATE_PATH),
                 attempt_timeout: settings.attempt_timeout,
                 max_retries: settings.max_retries,
-                breaker: Breaker::new(Arc::clone(&metrics)),
-                budget: Budget::default(),
+                breaker,
+                budget: Budget::new(settings.unguarded),
                 metrics,
             }),
         };
@@ -126,11 +127,10 @@ impl Upstream {
         let mut previous = None;
         loop {
             let limit = Limit::new(self.shared.attempt_timeout, &call.deadline)?;
-            let permit = match breaker.admit() {
-                Ok(permit) => permit,
+            if let Err(wait) = breaker.admit() {
                 // The failure before says more than that no other attempt was made.
-                Err(wait) => return Err(previous.unwrap_or(UpstreamError::KnownDown(wait))),
-            };
+                return Err(previous.unwrap_or(UpstreamError::KnownDown(wait)));
+            }
             match &previous {
                 // A call that never reaches the upstream must not pay for others to do so.
                 None => budget.deposit(),
@@ -138,7 +138,6 @@ impl Upstream {
             }
             let attempt = Attempt::start(call, rest, metrics);
             let (result, took) = attempt.run(rest, &self.transport, limit).await;
-            permit.settle(&result);
             let failure = match result {
                 Ok(success) => return Ok(success),
                 Err(failure) => failure,

@@ -82,6 +82,7 @@ fn an_answer_that_comes_as_the_attempt_ends_hides_nothing_and_opens_nothing() {
         let progress = gate.close();
         let [first, rest] = body.join().unwrap();
         answer.join().unwrap();
+        assert_eq!(gate.close(), progress, "it stays known");
         match progress {
             Progress::NotSent => assert!(!first),
             Progress::Sent => assert!(first),

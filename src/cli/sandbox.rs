@@ -55,6 +55,8 @@ impl Sandbox {
         Tls::load(&self.facade.tls).map_err(FacadeError::from)?;
         // Wherever the stand-in listens, it is ours.
         self.facade.upstream.allow_plaintext_upstream = true;
+        // What one test does must not reach another.
+        self.facade.upstream.unguarded = true;
         let rest = bind("--rest-listen", self.rest_listen)
             .await
             .map_err(Failure::Run)?;

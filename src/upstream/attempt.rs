@@ -96,6 +96,7 @@ impl<'a> Attempt<'a> {
             headers: rest.headers(&self.call.request_id, self.traceparent()),
             body: rest.body.clone(),
             gate: Arc::clone(&self.gate),
+            due: self.started + limit.time,
         };
         let answer = timeout(limit.time, transport.send(request));
         async move {

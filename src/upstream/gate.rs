@@ -25,7 +25,8 @@ pub(super) struct Gate(AtomicU8);
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
 const ANSWERED: u8 = 2;
-const CLOSED: u8 = 3;
+/// Added to one of the others: how far an attempt came stays known once it is over.
+const CLOSED: u8 = 4;
 
 impl Gate {
     /// Asks whether the body may leave. After a no, it must not.
@@ -42,13 +43,13 @@ impl Gate {
         let _ = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
-                (now != CLOSED).then_some(ANSWERED)
+                (now & CLOSED == 0).then_some(ANSWERED)
             });
     }
 
-    /// Ends the attempt: says how far it came, and holds back a body that has not left.
+    /// Ends the attempt: says how far it came, and holds back a body that has not left. May be asked again.
     pub(super) fn close(&self) -> Progress {
-        match self.0.swap(CLOSED, Ordering::Relaxed) {
+        match self.0.fetch_or(CLOSED, Ordering::Relaxed) & !CLOSED {
             SENT => Progress::Sent,
             ANSWERED => Progress::Answered,
             _ => Progress::NotSent,

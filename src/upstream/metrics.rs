@@ -83,12 +83,12 @@ impl Metrics {
             breaker_state: gauge(
                 registry,
                 "breaker_state",
-                "0: calls go through; 1: upstream is down, calls are refused at once; 2: probing",
+                "0: calls go through; 1: upstream is unreachable, calls are refused at once but for a probe a second",
             ),
             breaker_refused: counter(
                 registry,
                 "breaker_refused",
-                "Attempts not made because the upstream was known to be down",
+                "Attempts not made because the upstream was known to be unreachable",
             ),
         }
     }

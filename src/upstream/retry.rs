@@ -31,6 +31,7 @@ const MAX_STALE: Duration = Duration::from_millis(500);
 /// What all calls together may spend on retries.
 #[derive(Debug)]
 pub(super) struct Budget {
+    unlimited: bool,
     /// For failures of the upstream: a fifth of the calls of the last ten seconds, and one a second.
     retries: TpsBudget,
     /// For pooled connections that turn out to be closed: nothing is wrong with the upstream.
@@ -74,20 +75,27 @@ pub(super) struct Retries {
 
 // === impl Budget ===
 
-impl Default for Budget {
-    fn default() -> Self {
-        let window = Duration::from_secs(10);
+impl Budget {
+    /// An `unlimited` budget pays for everything.
+    pub(super) fn new(unlimited: bool) -> Self {
         Self {
-            retries: TpsBudget::new(window, 1, 0.2),
+            unlimited,
+            retries: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
             replacements: TpsBudget::new(Duration::from_secs(1), 10, 0.0),
         }
     }
-}
 
-impl Budget {
     /// A call reached the upstream, and pays its share.
     pub(super) fn deposit(&self) {
         self.retries.deposit();
+    }
+
+    fn pays_retry(&self) -> bool {
+        self.unlimited || self.retries.withdraw()
+    }
+
+    fn pays_replacement(&self) -> bool {
+        self.unlimited || self.replacements.withdraw()
     }
 }
 
@@ -138,7 +146,7 @@ impl Retries {
             return Next::GiveUp;
         }
         let stale = error.is_stale() && !self.met_stale && took < MAX_STALE;
-        if stale && budget.replacements.withdraw() {
+        if stale && budget.pays_replacement() {
             self.met_stale = true;
             return Next::Again(Duration::ZERO);
         }
@@ -151,7 +159,7 @@ impl Retries {
         if self.done >= max || pause + expected >= remaining {
             return Next::GiveUp;
         }
-        if !budget.retries.withdraw() {
+        if !budget.pays_retry() {
             return Next::BudgetSpent;
         }
         self.done += 1;

@@ -36,4 +36,8 @@ pub struct Settings {
         value_parser = clap::value_parser!(u32).range(..=10)
     )]
     pub max_retries: u32,
+
+    /// Leave out the breaker and the retry budget, so that no call is touched by another: for a sandbox.
+    #[arg(skip)]
+    pub unguarded: bool,
 }

@@ -6,32 +6,39 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::answer::{Answer, Extent};
-use super::error::UpstreamError;
+use super::breaker::Breaker;
 use super::gate::Gate;
 use super::settings::Settings;
 use super::wire::BaseUrl;
 
 mod clients;
+mod connect;
 mod error;
+mod exchange;
 mod failure;
-mod reuse;
 mod tls;
 
 pub use clients::Renewal;
 pub use error::SetupError;
 
 use clients::{Clients, Recipe};
+use exchange::{Exchange, MAX_LINGERING};
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const MAX_BODY: usize = 64 * 1024;
+/// How long the body of a refusal is waited for after its head.
+const MAX_BODY_WAIT: Duration = Duration::from_secs(1);
 
 /// One HTTP request.
 #[derive(Debug)]
@@ -42,23 +49,39 @@ pub(super) struct Request {
     pub(super) body: Bytes,
     /// Says whether the body may still leave, and learns that it has.
     pub(super) gate: Arc<Gate>,
+    /// When the answer is due.
+    pub(super) due: Instant,
 }
 
 /// Sends requests over pooled connections. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Transport(Arc<Clients>);
+pub(super) struct Transport {
+    clients: Arc<Clients>,
+    /// Learns of every connection and every answer.
+    breaker: Arc<Breaker>,
+    lingering: Arc<Semaphore>,
+}
 
 impl Transport {
-    /// Prepares clients for the API at `base`.
+    /// Prepares clients for the API at `base`; `breaker` learns whether it is reached.
     ///
     /// # Errors
     /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
-    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Result<(Self, Renewal), SetupError> {
+    pub(super) fn new(
+        base: &BaseUrl,
+        settings: &Settings,
+        breaker: Arc<Breaker>,
+    ) -> Result<(Self, Renewal), SetupError> {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
-        let (renewal, recipe) = Recipe::new(base, settings)?;
-        Ok((Self(Arc::new(Clients::new(recipe)?)), renewal))
+        let (renewal, recipe) = Recipe::new(base, settings, Arc::clone(&breaker))?;
+        let transport = Self {
+            clients: Arc::new(Clients::new(recipe)?),
+            breaker,
+            lingering: Arc::new(Semaphore::new(MAX_LINGERING)),
+        };
+        Ok((transport, renewal))
     }
 
     /// A transport with connections of its own.
@@ -66,39 +89,44 @@ impl Transport {
     /// # Errors
     /// [`SetupError`] when the HTTP client cannot start.
     pub(super) fn for_thread(&self) -> Result<Self, SetupError> {
-        Ok(Self(Arc::new(self.0.for_thread()?)))
+        Ok(Self {
+            clients: Arc::new(self.clients.for_thread()?),
+            ..self.clone()
+        })
     }
 
-    /// Sends a request, once, and brings back the answer.
+    /// Sends a request, once, and brings back the answer. Given up, a request that has left goes on for a
+    /// moment.
     ///
     /// # Errors
-    /// [`UpstreamError`], sorted by phase, when no answer came that is HTTP.
-    pub(super) fn send(
-        &self,
-        request: Request,
-    ) -> Pin<Box<dyn Future<Output = Result<Answer, UpstreamError>> + Send>> {
-        let client = self.0.lend();
-        let gate = request.gate;
+    /// [`UpstreamError`](super::error::UpstreamError), sorted by phase, when no answer came that is HTTP.
+    pub(super) fn send(&self, request: Request) -> Exchange {
+        let client = self.clients.lend();
+        let breaker = Arc::clone(&self.breaker);
+        let gate = Arc::clone(&request.gate);
         let mut out = reqwest::Request::new(request.method, request.url);
         *out.headers_mut() = request.headers;
         *out.body_mut() = Some(Body::wrap(GatedBody {
             body: Some(request.body),
-            gate: Arc::clone(&gate),
+            gate: Arc::clone(&request.gate),
         }));
-        let exchange = reuse::observe(client.execute(out));
-        Box::pin(async move {
+        let answering = connect::observe(client.execute(out));
+        let running = async move {
             // Counts as carrying the call until it has ended.
             let _client = client;
-            let (response, reused) = exchange.await;
+            let (response, reused) = answering.await;
             let answer = match response {
                 Ok(response) => {
+                    breaker.reached();
                     gate.answered();
-                    receive(response).await
+                    receive(response, request.due).await
                 }
                 Err(error) => Err(error),
             };
             answer.map_err(|error| failure::classify(error, gate.close(), reused))
-        })
+        };
+        let lingering = Arc::clone(&self.lingering);
+        Exchange::new(Box::pin(running), request.gate, lingering)
     }
 }
 
@@ -113,26 +141,20 @@ pub fn check_roots(settings: &Settings) -> Result<(), SetupError> {
         .map_or(Ok(()), |file| tls::read(file).map(drop))
 }
 
-async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
+/// Reads an answer that is due then. The head of a refusal says enough, so its body is not waited for
+/// until it is too late to tell.
+async fn receive(mut response: Response, due: Instant) -> Result<Answer, reqwest::Error> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Bytes::new();
-    let extent = loop {
-        if body.len() > MAX_BODY {
-            break Extent::Cut;
-        }
-        match response.chunk().await {
-            Ok(Some(more)) if body.is_empty() => body = more,
-            Ok(Some(more)) => {
-                let mut longer = BytesMut::from(body);
-                longer.extend_from_slice(&more);
-                body = longer.freeze();
-            }
-            Ok(None) => break Extent::Whole,
-            // A refusal is known by its status; a success could still turn out to be none.
-            Err(_) if !status.is_success() => break Extent::Lost,
-            Err(error) => return Err(error),
-        }
+    let reading = read(&mut response, &mut body);
+    let extent = if status.is_success() {
+        // A success could still turn out to be none.
+        reading.await?
+    } else {
+        let left = due.saturating_duration_since(Instant::now());
+        let read = timeout(MAX_BODY_WAIT.min(left.mul_f64(0.8)), reading).await;
+        read.unwrap_or(Ok(Extent::Lost)).unwrap_or(Extent::Lost)
     };
     body.truncate(MAX_BODY);
     Ok(Answer {
@@ -141,6 +163,22 @@ async fn receive(mut response: Response) -> Result<Answer, reqwest::Error> {
         body,
         extent,
     })
+}
+
+/// Reads a body, as much of it as is wanted; what came stays in `body` whatever happens.
+async fn read(response: &mut Response, body: &mut Bytes) -> Result<Extent, reqwest::Error> {
+    while body.len() <= MAX_BODY {
+        match response.chunk().await? {
+            Some(more) if body.is_empty() => *body = more,
+            Some(more) => {
+                let mut longer = BytesMut::from(std::mem::take(body));
+                longer.extend_from_slice(&more);
+                *body = longer.freeze();
+            }
+            None => return Ok(Extent::Whole),
+        }
+    }
+    Ok(Extent::Cut)
 }
 
 /// The body of a request. It leaves only if the attempt still wants it to, and the attempt then knows:
@@ -163,7 +201,7 @@ impl http_body::Body for GatedBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, AttemptOver>>> {
-        if !self.gate.pass() {
+        if self.body.is_some() && !self.gate.pass() {
             return Poll::Ready(Some(Err(AttemptOver)));
         }
         Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))

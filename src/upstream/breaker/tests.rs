@@ -1,58 +1,31 @@
-use super::state::{PROBE_INTERVAL, SILENCE, THRESHOLD, TRIAL};
+use super::state::{PROBE_INTERVAL, THRESHOLD, TRIAL};
 use super::*;
-use crate::upstream::error::Refusal;
-
-type End = Result<(), UpstreamError>;
-
-fn dead() -> End {
-    Err(UpstreamError::ConnectFailed("refused".into()))
-}
-
-fn refused() -> End {
-    Err(UpstreamError::Refused(Box::new(Refusal::of_status(503))))
-}
-
-fn stale() -> End {
-    Err(UpstreamError::ConnectionLost {
-        source: "closed".into(),
-        progress: Progress::Sent,
-        stale: true,
-    })
-}
-
-fn hurried(progress: Progress) -> End {
-    Err(UpstreamError::DeadlineExceeded {
-        allowed: Duration::from_secs(1),
-        progress,
-    })
-}
-
-fn breaker() -> Breaker {
-    let mut page = crate::telemetry::metrics::Metrics::default();
-    Breaker::new(Arc::new(Metrics::register(page.registry())))
-}
 
 impl Breaker {
+    pub(in crate::upstream) fn for_tests() -> Arc<Self> {
+        let mut page = crate::telemetry::metrics::Metrics::default();
+        Arc::new(Self::new(
+            true,
+            Arc::new(Metrics::register(page.registry())),
+        ))
+    }
+
     fn is_closed(&self) -> bool {
-        self.change(|state| (state, matches!(state, State::Closed(_))))
+        self.change(|state| (state, matches!(state, State::Closed { .. })))
     }
 
-    /// An attempt that ends so. Returns whether it was let through.
-    fn attempt(&self, end: End) -> bool {
-        match self.admit() {
-            Ok(permit) => {
-                permit.settle(&end);
-                true
-            }
-            Err(_) => false,
-        }
+    /// A connection that is begun now and fails at once.
+    fn miss(&self) {
+        self.missed(Instant::now(), || "refused".to_owned());
     }
 
-    /// Makes attempts that fail, spread over the time after which the upstream counts as down.
-    async fn fail_until_open(&self) {
+    /// Connections fail, spread over the time after which the upstream counts as unreachable.
+    async fn miss_until_open(&self) {
         for _ in 0..THRESHOLD {
+            assert!(self.is_closed());
             tokio::time::advance(TRIAL / (THRESHOLD - 1)).await;
-            assert!(self.attempt(dead()));
+            self.admit().unwrap();
+            self.miss();
         }
         assert!(!self.is_closed());
     }
@@ -60,135 +33,83 @@ impl Breaker {
 
 #[tokio::test(start_paused = true)]
 async fn failures_in_a_row_open_it_and_the_answer_says_when_to_come_back() {
-    let breaker = breaker();
-    assert!(breaker.is_closed());
-    breaker.fail_until_open().await;
+    let breaker = Breaker::for_tests();
+    breaker.miss_until_open().await;
     tokio::time::advance(Duration::from_millis(400)).await;
-    let wait = breaker.admit().unwrap_err();
-    assert_eq!(wait, Duration::from_millis(600));
+    assert_eq!(breaker.admit(), Err(Duration::from_millis(600)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_any_kind_starts_the_count_anew() {
-    for sign_of_life in [|| Ok(()), refused] {
-        let breaker = breaker();
-        let ends = (0..4).map(|_| dead());
-        let ends = ends.chain([sign_of_life()]).chain((0..4).map(|_| dead()));
-        for end in ends {
+async fn whoever_reaches_the_upstream_starts_the_count_anew() {
+    let breaker = Breaker::for_tests();
+    for _ in 0..5 {
+        for _ in 1..THRESHOLD {
             tokio::time::advance(TRIAL).await;
-            assert!(breaker.attempt(end));
+            breaker.miss();
         }
-        assert!(breaker.is_closed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stale_connection_says_nothing_and_a_broken_answer_says_that_somebody_is_there() {
-    for sign in [stale, || hurried(Progress::Answered)] {
-        let breaker = breaker();
-        for _ in 0..20 {
-            tokio::time::advance(TRIAL).await;
-            assert!(breaker.attempt(sign()));
-        }
-        assert!(breaker.is_closed());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn callers_that_give_up_are_counted_only_after_a_long_silence() {
-    for progress in [Progress::NotSent, Progress::Sent] {
-        let breaker = breaker();
-        let started = Instant::now();
-        while breaker.is_closed() {
-            tokio::time::advance(Duration::from_millis(150)).await;
-            assert!(breaker.attempt(hurried(progress)));
-        }
-        let silence = started.elapsed();
-        assert!(silence >= SILENCE, "{silence:?}");
-        assert!(silence < SILENCE + TRIAL, "{silence:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_service_with_some_patient_callers_stays_open_for_all() {
-    let breaker = breaker();
-    for n in 0..200 {
-        // Nine of ten callers are in too much of a hurry.
-        let end = if n % 10 == 9 {
-            Ok(())
-        } else {
-            hurried(Progress::Sent)
-        };
-        tokio::time::advance(Duration::from_millis(100)).await;
-        assert!(breaker.attempt(end));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_burst_of_faults_that_come_back_before_the_first_answer_does_not_open_it() {
-    let breaker = breaker();
-    for end in (0..20).map(|_| dead()).chain([Ok(())]) {
-        assert!(breaker.attempt(end));
+        breaker.reached();
     }
     assert!(breaker.is_closed());
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_probe_at_a_time_decides() {
-    let breaker = breaker();
-    breaker.fail_until_open().await;
-    tokio::time::advance(PROBE_INTERVAL).await;
-    assert!(breaker.attempt(dead()), "the first probe, which fails");
-    assert!(!breaker.attempt(Ok(())));
-    tokio::time::advance(PROBE_INTERVAL).await;
-    assert!(breaker.attempt(Ok(())), "the second probe");
+async fn a_burst_of_faults_that_come_back_before_the_first_connection_does_not_open_it() {
+    let breaker = Breaker::for_tests();
+    for _ in 0..20 {
+        breaker.miss();
+    }
+    breaker.reached();
     assert!(breaker.is_closed());
-    assert!(breaker.attempt(Ok(())));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_that_hangs_keeps_others_out_until_the_next_is_due() {
-    let breaker = breaker();
-    breaker.fail_until_open().await;
-    tokio::time::advance(PROBE_INTERVAL).await;
-    let hanging = breaker.admit().unwrap();
-    assert!(!breaker.attempt(Ok(())));
-    tokio::time::advance(PROBE_INTERVAL).await;
-    assert!(breaker.attempt(Ok(())), "the next call is a probe as well");
+async fn calls_that_end_say_nothing() {
+    let breaker = Breaker::for_tests();
+    for _ in 0..1_000 {
+        tokio::time::advance(TRIAL).await;
+        breaker.admit().unwrap();
+    }
     assert!(breaker.is_closed());
-    drop(hanging);
-    assert!(
-        breaker.is_closed(),
-        "an old probe has nothing to say any more"
-    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_probe_is_under_way_an_old_attempt_that_fails_decides_nothing() {
-    let breaker = breaker();
-    let old = breaker.admit().unwrap();
-    breaker.fail_until_open().await;
-    tokio::time::advance(PROBE_INTERVAL).await;
-    let probe = breaker.admit().unwrap();
-    old.settle(&dead());
-    tokio::time::advance(PROBE_INTERVAL / 2).await;
-    let wait = breaker.admit().unwrap_err();
-    assert_eq!(wait, PROBE_INTERVAL / 2, "counted from the probe's start");
-    probe.settle(&stale());
-    assert!(breaker.attempt(Ok(())), "a stale probe gives way at once");
+async fn one_call_a_second_probes_whatever_becomes_of_it() {
+    let breaker = Breaker::for_tests();
+    breaker.miss_until_open().await;
+    for _ in 0..3 {
+        tokio::time::advance(PROBE_INTERVAL).await;
+        breaker.admit().unwrap();
+        assert_eq!(breaker.admit(), Err(PROBE_INTERVAL));
+        breaker.miss();
+        assert_eq!(breaker.admit(), Err(PROBE_INTERVAL), "a probe that fails");
+    }
+    breaker.reached();
+    assert!(breaker.is_closed());
+    breaker.admit().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn failures_from_before_the_return_do_not_count_after_it() {
-    let breaker = breaker();
-    let old: Vec<_> = (0..5).map(|_| breaker.admit().unwrap()).collect();
-    breaker.fail_until_open().await;
-    tokio::time::advance(PROBE_INTERVAL).await;
-    assert!(breaker.attempt(Ok(())));
-    for attempt in old {
-        attempt.settle(&dead());
+    let breaker = Breaker::for_tests();
+    let long_ago = Instant::now();
+    breaker.miss_until_open().await;
+    breaker.reached();
+    for _ in 0..THRESHOLD {
+        tokio::time::advance(TRIAL).await;
+        breaker.missed(long_ago, || "late".to_owned());
     }
     assert!(breaker.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_not_armed_stays_closed() {
+    let mut page = crate::telemetry::metrics::Metrics::default();
+    let breaker = Breaker::new(false, Arc::new(Metrics::register(page.registry())));
+    for _ in 0..20 {
+        tokio::time::advance(TRIAL).await;
+        breaker.miss();
+    }
+    breaker.admit().unwrap();
 }
 
 #[test]
@@ -200,13 +121,12 @@ fn its_changes_are_logged_once_each() {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let breaker = breaker();
-            breaker.fail_until_open().await;
-            assert!(!breaker.attempt(Ok(())));
-            for end in [dead(), Ok(())] {
-                tokio::time::advance(PROBE_INTERVAL).await;
-                assert!(breaker.attempt(end));
-            }
+            let breaker = Breaker::for_tests();
+            breaker.miss_until_open().await;
+            breaker.admit().unwrap_err();
+            breaker.miss();
+            breaker.reached();
+            breaker.reached();
         });
     });
     let [down, back] = lines.as_slice() else {
@@ -214,8 +134,8 @@ fn its_changes_are_logged_once_each() {
     };
     for part in [
         "the upstream is down",
-        "\"unanswered\":5",
-        "no connection to the upstream: refused",
+        "\"missed\":5",
+        "\"cause\":\"refused\"",
     ] {
         assert!(down.contains(part), "{down}");
     }

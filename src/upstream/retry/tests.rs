@@ -26,7 +26,7 @@ fn lost(stale: bool) -> UpstreamError {
 
 /// What follows `error`, the first failure of a call with up to two retries, found out at once.
 fn after(error: &UpstreamError) -> Next {
-    Retries::new(2, true).next(error, Duration::ZERO, PLENTY, &Budget::default())
+    Retries::new(2, true).next(error, Duration::ZERO, PLENTY, &Budget::new(false))
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn each_kind_of_failure_has_its_number_of_retries() {
         (0, &unreachable, 0),
         (0, &|| lost(true), 0),
     ] {
-        let (mut retries, budget) = (Retries::new(max, true), Budget::default());
+        let (mut retries, budget) = (Retries::new(max, true), Budget::new(false));
         let made = (0..10)
             .take_while(|_| {
                 let next = retries.next(&error(), Duration::ZERO, PLENTY, &budget);
@@ -92,7 +92,7 @@ async fn a_call_that_is_not_idempotent_is_sent_again_only_if_nothing_was_changed
         (lost(false), false),
         (lost(true), false),
     ] {
-        let next = Retries::new(2, false).next(&error, Duration::ZERO, PLENTY, &Budget::default());
+        let next = Retries::new(2, false).next(&error, Duration::ZERO, PLENTY, &Budget::new(false));
         assert_eq!(matches!(next, Next::Again(_)), again, "{error:?}");
     }
 }
@@ -115,7 +115,7 @@ async fn a_pause_that_leaves_no_time_for_an_attempt_is_not_begun() {
         ),
         (SECOND + Duration::from_millis(501), 5 * SECOND, true),
     ] {
-        let next = Retries::new(2, true).next(&error, took, remaining, &Budget::default());
+        let next = Retries::new(2, true).next(&error, took, remaining, &Budget::new(false));
         let expected = if expected {
             Next::Again(SECOND)
         } else {
@@ -138,7 +138,7 @@ async fn throttled_calls_wait_as_long_as_callers_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_connection_is_replaced_at_once_once_and_only_if_it_was_found_out_soon() {
-    let budget = Budget::default();
+    let budget = Budget::new(false);
     let mut soon = Retries::new(2, true);
     let next = soon.next(&lost(true), Duration::ZERO, PLENTY, &budget);
     assert_eq!(next, Next::Again(Duration::ZERO));
@@ -153,7 +153,7 @@ async fn a_stale_connection_is_replaced_at_once_once_and_only_if_it_was_found_ou
 
 #[tokio::test(start_paused = true)]
 async fn replacing_stale_connections_has_a_budget_too() {
-    let budget = Budget::default();
+    let budget = Budget::new(false);
     let free = || {
         let mut of_call = Retries::new(2, true);
         of_call.next(&lost(true), Duration::ZERO, PLENTY, &budget);
@@ -166,7 +166,7 @@ async fn replacing_stale_connections_has_a_budget_too() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_are_paid_by_a_floor_and_by_a_fifth_of_the_calls_of_late() {
-    let budget = Budget::default();
+    let budget = Budget::new(false);
     let spend = || {
         let spent = (0..1_000).take_while(|_| {
             let mut of_call = Retries::new(2, true);
@@ -198,5 +198,18 @@ async fn the_reason_of_a_retry_is_what_the_attempt_left_behind() {
         (lost(true), RetryReason::StaleConnection),
     ] {
         assert_eq!(RetryReason::of(&error), reason, "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unlimited_budget_pays_for_everything() {
+    let budget = Budget::new(true);
+    for _ in 0..1_000 {
+        for (error, free) in [(unreachable(), false), (lost(true), true)] {
+            let mut of_call = Retries::new(2, true);
+            let next = of_call.next(&error, Duration::ZERO, PLENTY, &budget);
+            assert!(matches!(next, Next::Again(_)));
+            assert_eq!(of_call.met_stale, free);
+        }
     }
 }

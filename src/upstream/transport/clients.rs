@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tower::layer::layer_fn;
 
+use super::connect::Connect;
 use super::error::SetupError;
-use super::reuse::Reuse;
 use super::tls::{self, Roots};
+use crate::upstream::breaker::Breaker;
 use crate::upstream::settings::Settings;
 use crate::upstream::wire::BaseUrl;
 
@@ -47,6 +48,7 @@ pub(super) struct Recipe {
     loopback: bool,
     connect_timeout: Duration,
     tls: rustls::ClientConfig,
+    breaker: Arc<Breaker>,
 }
 
 /// Has clients made anew now and then, on every thread: calls under way keep the old one's connections, new
@@ -137,17 +139,21 @@ impl Recipe {
     pub(super) fn new(
         base: &BaseUrl,
         settings: &Settings,
+        breaker: Arc<Breaker>,
     ) -> Result<(Renewal, watch::Receiver<Self>), SetupError> {
         let roots = Roots::new(base, settings);
         let (recipe, reader) = watch::channel(Self {
             loopback: base.is_loopback(),
             connect_timeout: settings.connect_timeout,
             tls: tls::config(&roots)?,
+            breaker,
         });
         Ok((Renewal { roots, recipe }, reader))
     }
 
     fn client(&self) -> Result<Lent, SetupError> {
+        let (limit, breaker) = (self.connect_timeout, Arc::clone(&self.breaker));
+        let connect = layer_fn(move |inner| Connect::new(inner, limit, Arc::clone(&breaker)));
         let mut builder = Client::builder();
         if self.loopback {
             builder = builder.no_proxy();
@@ -158,7 +164,7 @@ impl Recipe {
             .redirect(redirect::Policy::none())
             // Whether to repeat is decided above, with the deadline and the budget in view.
             .retry(retry::never())
-            .connector_layer(layer_fn(Reuse::new))
+            .connector_layer(connect)
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(MAX_IDLE)
             .tcp_nodelay(true)

@@ -9,12 +9,13 @@ fn settings() -> Settings {
         attempt_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(2),
         max_retries: 2,
+        unguarded: false,
     }
 }
 
 fn clients() -> (Clients, Renewal) {
     let base = "http://127.0.0.1:1".parse().unwrap();
-    let (renewal, recipe) = Recipe::new(&base, &settings()).unwrap();
+    let (renewal, recipe) = Recipe::new(&base, &settings(), Breaker::for_tests()).unwrap();
     (Clients::new(recipe).unwrap(), renewal)
 }
 
@@ -75,7 +76,8 @@ fn roots_that_cannot_be_read_any_more_are_kept_and_that_is_told() {
             .unwrap();
         runtime.block_on(async {
             let base = "https://localhost".parse().unwrap();
-            let (renewal, mut recipe) = Recipe::new(&base, &settings).unwrap();
+            let (renewal, mut recipe) =
+                Recipe::new(&base, &settings, Breaker::for_tests()).unwrap();
             tokio::spawn(renewal.run());
             for content in ["broken", &root] {
                 std::fs::write(&file, content).unwrap();

@@ -53,6 +53,8 @@ pub struct Recorded {
 struct Record {
     requests: Vec<Recorded>,
     connections: usize,
+    /// Requests whose answer has been written.
+    answers: usize,
     /// Connections on which the peer hung up while its request was unanswered.
     abandoned: usize,
 }
@@ -103,6 +105,11 @@ impl Script {
         self.record.lock().unwrap().connections
     }
 
+    /// How many answers have been written whole.
+    pub fn answers(&self) -> usize {
+        self.record.lock().unwrap().answers
+    }
+
     pub fn abandoned(&self) -> usize {
         self.record.lock().unwrap().abandoned
     }
@@ -148,6 +155,7 @@ async fn converse(
         if stream.write_all(&bytes).await.is_err() {
             return;
         }
+        record.lock().unwrap().answers += 1;
     }
 }
 

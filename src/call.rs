@@ -18,7 +18,7 @@ use crate::telemetry::traceparent::Traceparent;
 
 mod peer;
 
-pub use peer::Peer;
+pub use peer::{Identity, Peer};
 
 /// The longest request id that is taken over from a caller or from the upstream.
 const MAX_REQUEST_ID: usize = 128;

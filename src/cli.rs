@@ -65,6 +65,7 @@ impl Cli {
                 .mut_arg("listen", |flag| flag.default_value("127.0.0.1:50051"))
                 .mut_arg("admin_listen", |flag| flag.default_value("127.0.0.1:9090"))
                 .mut_arg("drain_delay", |flag| flag.default_value("0s"))
+                .mut_arg("max_in_flight_per_caller", |flag| flag.default_value("0"))
         })
     }
 

@@ -99,7 +99,7 @@ impl Facade {
         let health = Health::default();
         let layers = Layers::new(
             settings.deadline.timeout,
-            settings.server.max_in_flight,
+            (settings.server.max_in_flight, settings.server.share()),
             Arc::new(calls),
             tracing,
             &health,

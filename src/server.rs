@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::accept;
-use crate::call::Peer;
+use crate::call::Identity;
 use crate::duration::{parse_limit, parse_pause};
 use crate::health::Health;
 use crate::service::Service;
@@ -20,6 +20,7 @@ pub(crate) mod admission;
 pub(crate) mod connection;
 pub(crate) mod layers;
 pub mod metrics;
+pub(crate) mod places;
 mod preface;
 pub(crate) mod record;
 pub(crate) mod rescue;
@@ -30,6 +31,7 @@ pub use layers::Layers;
 
 use layers::Services;
 use metrics::Connections;
+use places::Places;
 use tls::Tls;
 
 /// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
@@ -57,6 +59,11 @@ pub struct Settings {
     )]
     pub max_in_flight: u32,
 
+    /// Most calls under way at once of one caller, by its certificate's name or its address, while less
+    /// than a quarter of all places is free; 0 sets no such limit [default: half of --max-in-flight]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_in_flight_per_caller: Option<u32>,
+
     /// Time between SIGTERM and closing the door, for load balancers to notice
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_pause)]
     pub drain_delay: Duration,
@@ -74,6 +81,14 @@ pub struct Settings {
     pub max_connection_age_grace: Duration,
 }
 
+impl Settings {
+    /// The limit of one caller; 0 for none.
+    pub fn share(&self) -> u32 {
+        let half = self.max_in_flight.div_ceil(2);
+        self.max_in_flight_per_caller.unwrap_or(half)
+    }
+}
+
 /// The gRPC server, ready to serve.
 #[derive(Debug)]
 pub struct Server {
@@ -88,6 +103,7 @@ pub struct Server {
 #[derive(Debug, Clone)]
 struct Door {
     tls: Option<Tls>,
+    places: Places,
     bounds: Bounds,
     phase: watch::Receiver<Phase>,
 }
@@ -172,6 +188,7 @@ impl Server {
     ) {
         let door = Door {
             tls: self.tls.clone(),
+            places: self.layers.places.clone(),
             bounds: Bounds {
                 // One connection may use all places, and its excess is shed, not kept waiting in the client.
                 max_streams: self.settings.max_in_flight.saturating_add(SPARE_STREAMS),
@@ -194,8 +211,9 @@ impl Server {
 impl Door {
     /// Finds out who a client is, and serves it.
     async fn admit(mut self, stream: TcpStream, address: SocketAddr, services: Services) {
+        let ip = address.ip();
         let Some(tls) = self.tls else {
-            let peer = Peer::anonymous();
+            let peer = self.places.peer(Identity::default(), ip);
             return connection::serve(stream, peer, services, self.bounds, self.phase).await;
         };
         let accepted = tokio::select! {
@@ -203,13 +221,14 @@ impl Door {
             // A handshake that is not complete holds no call.
             _until = connection::draining(&mut self.phase) => return,
         };
-        let (stream, peer) = match accepted {
+        let (stream, identity) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%address, cause = tls::explain(&error), "a TLS handshake failed");
                 return;
             }
         };
+        let peer = self.places.peer(identity, ip);
         if !peer.may_call() {
             tracing::warn!(
                 peer = peer.identity(),

@@ -25,6 +25,17 @@ use verdict::{ENCODINGS, fate};
 /// What a caller is asked to wait when too many calls are under way.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
+/// Whose limit keeps a call out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Shed {
+    /// The one of all calls.
+    #[error("too many calls are under way")]
+    All,
+    /// The caller's own.
+    #[error("too many calls of this caller are under way")]
+    Caller,
+}
+
 impl Verdict {
     /// The request breaks rules, or has no token; nothing was sent.
     pub fn invalid(request: InvalidRequest) -> Self {
@@ -110,8 +121,14 @@ impl Verdict {
     }
 
     /// Too many calls are under way here.
-    pub fn overloaded() -> Self {
-        let message = "Too many calls are under way here; nothing was sent.".to_owned();
+    pub fn overloaded(shed: Shed) -> Self {
+        let message = match shed {
+            Shed::All => "Too many calls are under way here; nothing was sent.",
+            Shed::Caller => {
+                "Too many calls of this caller are under way while places are short; nothing was sent."
+            }
+        };
+        let message = message.to_owned();
         Self {
             retry_after: Some(OVERLOAD_PAUSE),
             ..Self::ours(Code::ResourceExhausted, "OVERLOADED", message)

@@ -1,42 +1,66 @@
 //! Who is at the other end of a connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Who is at the other end of a connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Peer(Arc<Connection>);
 
+/// Who a client is by its certificate.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The name in the certificate.
+    pub name: Option<String>,
+    /// Whether the client may call.
+    pub may_call: bool,
+}
+
 #[derive(Debug)]
 struct Connection {
-    identity: Option<String>,
-    may_call: bool,
+    identity: Identity,
+    in_flight: Arc<AtomicUsize>,
     cut_off: AtomicBool,
 }
 
-impl Peer {
+impl Default for Identity {
     /// A client without a certificate, where none is asked for.
-    pub fn anonymous() -> Self {
-        Self::named(None, true)
+    fn default() -> Self {
+        Self {
+            name: None,
+            may_call: true,
+        }
     }
+}
 
-    /// A client with a certificate, known by the name in it.
-    pub fn named(identity: Option<String>, may_call: bool) -> Self {
+impl Peer {
+    /// A client with that identity; `in_flight` counts the calls of all that are the same caller.
+    pub fn new(identity: Identity, in_flight: Arc<AtomicUsize>) -> Self {
         Self(Arc::new(Connection {
             identity,
-            may_call,
+            in_flight,
             cut_off: AtomicBool::new(false),
         }))
     }
 
+    /// A client of which nothing is known.
+    pub fn anonymous() -> Self {
+        Self::new(Identity::default(), Arc::default())
+    }
+
+    /// How many calls of the caller are under way, over all its connections.
+    pub fn in_flight(&self) -> &Arc<AtomicUsize> {
+        &self.0.in_flight
+    }
+
     /// The name in the client's certificate.
     pub fn identity(&self) -> Option<&str> {
-        self.0.identity.as_deref()
+        self.0.identity.name.as_deref()
     }
 
     /// Whether the client may call.
     pub fn may_call(&self) -> bool {
-        self.0.may_call
+        self.0.identity.may_call
     }
 
     /// Notes that its calls that are still open end because we close the connection.

@@ -66,6 +66,7 @@ impl Serve {
             connect_timeout = ?upstream.connect_timeout,
             max_retries = upstream.max_retries,
             max_in_flight = server.max_in_flight,
+            max_in_flight_per_caller = server.share(),
             max_connection_age = ?server.max_connection_age,
             max_connection_age_grace = ?server.max_connection_age_grace,
             drain_delay = ?server.drain_delay,

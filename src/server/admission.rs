@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use tower::{BoxError, Service};
 use webpki::EndEntityCert;
 
-use crate::call::Peer;
+use crate::call::{Identity, Peer};
 
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,9 +61,12 @@ fn separator(name: &str) -> char {
 }
 
 /// Who a client is by its certificate, which has been verified, and whether it may call.
-pub(super) fn peer(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> Peer {
+pub(super) fn identity(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> Identity {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
-        return Peer::named(None, allow.is_empty());
+        return Identity {
+            name: None,
+            may_call: allow.is_empty(),
+        };
     };
     // A name counts as what the certificate says that it is: a CA may vouch for DNS names alone.
     let uris = certificate.valid_uri_names().map(|name| (name, '/'));
@@ -77,10 +80,11 @@ pub(super) fn peer(certificate: &CertificateDer<'_>, allow: &[NamePattern]) -> P
             .any(|pattern| pattern.matches(name))
     };
     let admitting = names.iter().find(allowed);
-    let identity = admitting
-        .or(names.first())
-        .map(|(name, _)| (*name).to_owned());
-    Peer::named(identity, allow.is_empty() || admitting.is_some())
+    let name = admitting.or(names.first());
+    Identity {
+        name: name.map(|(name, _)| (*name).to_owned()),
+        may_call: allow.is_empty() || admitting.is_some(),
+    }
 }
 
 /// The peer has no name that may call.

@@ -11,13 +11,13 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::{LayerExt as _, Routes};
-use tower::limit::{ConcurrencyLimit, GlobalConcurrencyLimitLayer};
-use tower::load_shed::LoadShed;
+use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::util::Oneshot;
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::admission::Admission;
 use super::metrics::Calls;
+use super::places::{Limit, Places};
 use super::record::Record;
 use super::rescue::{Rescue, Words};
 use crate::health::Health;
@@ -40,8 +40,8 @@ const ASIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 pub struct Layers {
     /// The longest time for a call.
     limit: Duration,
-    /// One limit for all connections of all threads.
-    places: GlobalConcurrencyLimitLayer,
+    /// For the calls of all connections of all threads.
+    pub(super) places: Places,
     calls: Arc<Calls>,
     tracing: Option<Tracing>,
     aside: Routes,
@@ -59,7 +59,7 @@ pub(super) struct Services {
 }
 
 /// Our own service within its layers.
-type Ours = Record<Rescue<Admission<LoadShed<ConcurrencyLimit<MeetingControlServer<Service>>>>>>;
+type Ours = Record<Rescue<Admission<Limit<MeetingControlServer<Service>>>>>;
 
 /// An answer under way; a rare one is boxed, so that the others need no place for it.
 pub(super) type Answer = Either<
@@ -68,14 +68,15 @@ pub(super) type Answer = Either<
 >;
 
 impl Layers {
-    /// `limit` is the longest time for a call, `places` how many may be under way at once. Calls are counted
+    /// `limit` is the longest time for a call; `max` may be under way at once, and `share` of one caller
+    /// while places are short, 0 for as many as there are. Calls are counted
     /// by `calls`, and have spans where there is `tracing`.
     ///
     /// # Errors
     /// When the descriptor set that reflection serves is broken: a bug in the build.
     pub fn new(
         limit: Duration,
-        places: u32,
+        (max, share): (u32, u32),
         calls: Arc<Calls>,
         tracing: Option<Tracing>,
         health: &Health,
@@ -86,7 +87,7 @@ impl Layers {
         let aside = add(aside, &places_aside, reflection().build_v1alpha()?);
         Ok(Self {
             limit,
-            places: GlobalConcurrencyLimitLayer::new(places as usize),
+            places: Places::new(max, share),
             calls,
             tracing,
             aside: aside.prepare(),
@@ -122,9 +123,11 @@ impl Layers {
             })
             // Before anything is spent on a peer that may not call.
             .layer_fn(Admission)
-            // Refuses at once what the limit inside would keep waiting.
-            .load_shed()
-            .layer(self.places.clone())
+            // A place for each call, or a refusal at once.
+            .layer_fn(|inner| Limit {
+                inner,
+                places: self.places.clone(),
+            })
             .service(MeetingControlServer::new(service).max_decoding_message_size(MAX_MESSAGE))
     }
 }

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tonic::Code;
 
 use crate::names::{self, METHOD, SERVICE};
+use crate::status::Shed;
 use crate::telemetry::metrics::{counter, counters, gauge, seconds};
 
 /// The calls of our method.
@@ -19,7 +20,7 @@ pub struct Calls {
     handled: [Counter; 17],
     seconds: Histogram,
     in_flight: Gauge,
-    shed: Counter,
+    shed: [Counter; 2],
 }
 
 /// The connections that callers hold, and the certificate that they are shown.
@@ -39,10 +40,12 @@ pub struct OpenConnection(Gauge);
 impl Calls {
     /// All counts at zero.
     pub fn register(registry: &mut Registry) -> Self {
-        let shed = counter(
+        let shed = counters(
             registry,
             "meeting_control_shed",
-            "Calls refused because too many were under way",
+            "Calls refused because too many were under way: in all, or of their caller",
+            "limit",
+            ["all", "caller"],
         );
         let rpc = [
             ("grpc_service", SERVICE),
@@ -84,8 +87,8 @@ impl Calls {
     }
 
     /// A call was refused because too many were under way.
-    pub fn shed(&self) {
-        self.shed.inc();
+    pub fn shed(&self, shed: Shed) {
+        self.shed[shed as usize].inc();
     }
 }
 
@@ -143,7 +146,7 @@ mod tests {
         calls.start();
         calls.start();
         calls.end(Code::FailedPrecondition, Duration::from_millis(3));
-        calls.shed();
+        calls.shed(Shed::Caller);
         let page = metrics.page();
         let rpc = "grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";
         for line in [
@@ -153,7 +156,8 @@ mod tests {
             format!("grpc_server_in_flight{{{rpc}}} 1\n"),
             format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.0025\"}} 0\n"),
             format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.005\"}} 1\n"),
-            "meeting_control_shed_total 1\n".to_owned(),
+            "meeting_control_shed_total{limit=\"all\"} 0\n".to_owned(),
+            "meeting_control_shed_total{limit=\"caller\"} 1\n".to_owned(),
         ] {
             assert!(page.contains(&line), "{line}{page}");
         }

@@ -21,7 +21,7 @@ use super::admission::NotAdmitted;
 use super::metrics::Calls;
 use super::record::Recorded;
 use crate::call::Call;
-use crate::status::Verdict;
+use crate::status::{Shed, Verdict};
 
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
 /// unless the request itself has not arrived.
@@ -127,14 +127,16 @@ impl Words {
                 Some(framework) => Verdict::unreadable(&framework),
                 None => return Ok(response),
             },
-            Err(error) if error.is::<Overloaded>() => {
-                if let Some(metrics) = &self.metrics {
-                    metrics.shed();
-                }
-                Verdict::overloaded()
-            }
             Err(error) if error.is::<NotAdmitted>() => Verdict::not_admitted(),
-            Err(error) => Verdict::broken(error.to_string()),
+            Err(error) => match shed(&error) {
+                Some(shed) => {
+                    if let Some(metrics) = &self.metrics {
+                        metrics.shed(shed);
+                    }
+                    Verdict::overloaded(shed)
+                }
+                None => Verdict::broken(error.to_string()),
+            },
         };
         Err(Box::new(verdict))
     }
@@ -161,6 +163,12 @@ fn is_overdue(mut backstop: Pin<&mut Sleep>, call: &Call, cx: &mut Context<'_>) 
         backstop.as_mut().reset(Instant::now() + left + BACKSTOP);
     }
     false
+}
+
+/// Whose limit kept a call out, if one did.
+fn shed(error: &BoxError) -> Option<Shed> {
+    let aside = || error.is::<Overloaded>().then_some(Shed::All);
+    error.downcast_ref().copied().or_else(aside)
 }
 
 /// What a panic said.

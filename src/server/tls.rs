@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::admission::{self, NamePattern};
 use super::metrics::Connections;
-use crate::call::Peer;
+use crate::call::Identity;
 
 mod error;
 mod files;
@@ -97,7 +97,7 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
+    ) -> io::Result<(TlsStream<TcpStream>, Identity)> {
         let config = self.loaded().config;
         let stream = timeout(MAX_HANDSHAKE, TlsAcceptor::from(config).accept(stream))
             .await
@@ -109,11 +109,8 @@ impl Tls {
             .1
             .peer_certificates()
             .and_then(<[_]>::first);
-        let peer = match certificate {
-            Some(certificate) => admission::peer(certificate, &self.allow),
-            None => Peer::anonymous(),
-        };
-        Ok((stream, peer))
+        let identity = certificate.map(|certificate| admission::identity(certificate, &self.allow));
+        Ok((stream, identity.unwrap_or_default()))
     }
 
     fn loaded(&self) -> Loaded {

@@ -52,7 +52,7 @@ async fn the_excess_is_refused_at_once_and_a_place_that_is_freed_can_be_used() {
         };
         facade.metric(&format!("grpc_server_started_total{rpc}}} ")) == 4.0
             && facade.metric(&format!("grpc_server_in_flight{rpc}}} ")) == 0.0
-            && facade.metric("meeting_control_shed_total ") == 1.0
+            && facade.metric("meeting_control_shed_total{limit=\"all\"} ") == 1.0
             && (handled("OK"), handled("Canceled"), handled("ResourceExhausted"))
                 == (1.0, 2.0, 1.0)
     })

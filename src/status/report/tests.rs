@@ -57,7 +57,7 @@ fn how_loud_a_failure_is_follows_from_who_must_act() {
             failed(UpstreamError::ConnectFailed("x".into())),
             Level::WARN,
         ),
-        (Verdict::overloaded(), Level::WARN),
+        (Verdict::overloaded(crate::status::Shed::All), Level::WARN),
         (Verdict::cut_off(&call), Level::WARN),
         (Verdict::late(&call), Level::WARN),
         (Verdict::cancelled(&call), Level::INFO),

@@ -285,5 +285,6 @@ fn answer_of(status: StatusCode, content_type: &'static str, body: &'static str)
         headers,
         body: Bytes::from_static(body.as_bytes()),
         extent: Extent::Whole,
+        idle: false,
     }
 }

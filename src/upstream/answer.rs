@@ -48,6 +48,8 @@ pub struct Answer {
     pub body: Bytes,
     /// How much of the body that is.
     pub extent: Extent,
+    /// Whether it came over a connection that served nobody else and had lain idle.
+    pub idle: bool,
 }
 
 /// How much of an answer's body is there.
@@ -123,6 +125,8 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
     Some(Refusal {
         status,
         basis,
+        // How some gateways say that they close a connection that has lain idle.
+        stale: answer.idle && status == 408 && known.is_none(),
         in_doubt: match known {
             // Whether several settings are applied as one is not known.
             Some(known) if known.of_one_setting && context.settings > 1 => true,

@@ -36,7 +36,7 @@ pub enum UpstreamError {
         /// lay idle.
         stale: bool,
     },
-    /// The upstream refused to take the request on, which then cannot have changed anything.
+    /// The upstream closed the connection and said that it had not processed the request.
     #[error("the upstream did not take the request on")]
     NotTaken(#[source] Source),
     /// What came back is not HTTP.
@@ -73,6 +73,8 @@ pub struct Refusal {
     pub status: u16,
     /// What it is understood by.
     pub basis: Basis,
+    /// Whether it met a pooled connection that the peer was closing.
+    pub stale: bool,
     /// Whether the settings may have changed in spite of it.
     pub in_doubt: bool,
     /// The vendor's error code, at most 64 visible ASCII characters.
@@ -121,7 +123,11 @@ impl UpstreamError {
 
     /// Whether the attempt met a pooled connection that the peer had closed.
     pub fn is_stale(&self) -> bool {
-        matches!(self, Self::ConnectionLost { stale: true, .. })
+        match self {
+            Self::ConnectionLost { stale, .. } => *stale,
+            Self::Refused(refusal) => refusal.stale,
+            _ => false,
+        }
     }
 
     /// Whether asking again can help.
@@ -156,6 +162,7 @@ impl Refusal {
         Self {
             status,
             basis: Basis::Status,
+            stale: false,
             in_doubt: error_code::by_status(status).outcome == Outcome::Unknown,
             error_code: None,
             error_msg: None,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response};
 use tokio::sync::Semaphore;
@@ -119,7 +119,7 @@ impl Transport {
                 Ok(response) => {
                     breaker.reached();
                     gate.answered();
-                    receive(response, request.due).await
+                    receive(response, request.due, reused).await
                 }
                 Err(error) => Err(error),
             };
@@ -143,7 +143,11 @@ pub fn check_roots(settings: &Settings) -> Result<(), SetupError> {
 
 /// Reads an answer that is due then. The head of a refusal says enough, so its body is not waited for
 /// until it is too late to tell.
-async fn receive(mut response: Response, due: Instant) -> Result<Answer, reqwest::Error> {
+async fn receive(
+    mut response: Response,
+    due: Instant,
+    reused: bool,
+) -> Result<Answer, reqwest::Error> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Bytes::new();
@@ -162,6 +166,7 @@ async fn receive(mut response: Response, due: Instant) -> Result<Answer, reqwest
         headers,
         body,
         extent,
+        idle: reused && response.version() < Version::HTTP_2,
     })
 }
 

@@ -150,6 +150,7 @@ fn any_answer_is_success_or_a_status_with_details() {
             extent: *random
                 .choice(&[Extent::Whole, Extent::Cut, Extent::Lost])
                 .unwrap(),
+            idle: random.bool(),
         };
         let Err(error) = answer::read(&answer, &context) else {
             assert!(answer.status.is_success(), "{answer:?}");
@@ -206,6 +207,7 @@ fn dress(random: &mut fastrand::Rng, text: &str, cut: bool) -> Answer {
         headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]),
         body: body.into(),
         extent: if cut { Extent::Cut } else { Extent::Whole },
+        idle: false,
     }
 }
 

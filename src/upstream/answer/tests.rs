@@ -18,6 +18,7 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl AsRe
             .collect(),
         body: Bytes::copy_from_slice(body.as_ref()),
         extent: Extent::Whole,
+        idle: false,
     }
 }
 
@@ -365,6 +366,7 @@ fn a_body_that_is_not_all_there_leaves_doubt_unless_its_code_is() {
         for extent in [Extent::Cut, Extent::Lost] {
             let answer = Answer {
                 extent,
+                idle: false,
                 ..answer(400, &[], body)
             };
             assert_eq!(told(&answer), expected, "{answer:?}");
@@ -391,6 +393,7 @@ fn a_success_that_is_not_all_there_may_be_long_but_not_lost() {
         for (extent, expected) in [(Extent::Cut, cut), (Extent::Lost, lost)] {
             let answer = Answer {
                 extent,
+                idle: false,
                 ..answer(200, &[], body)
             };
             assert_eq!(told(&answer), expected, "{answer:?}");
@@ -402,6 +405,7 @@ fn a_success_that_is_not_all_there_may_be_long_but_not_lost() {
 fn which_statuses_are_clear_without_their_body() {
     let lost = |status| Answer {
         extent: Extent::Lost,
+        idle: false,
         ..answer(status, &[], "")
     };
     for status in [401, 403, 404, 405, 413, 414, 429, 494, 300, 302, 399, 501] {

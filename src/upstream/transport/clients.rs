@@ -24,6 +24,10 @@ const MAX_CALLS: usize = 100;
 const MAX_IDLE: Duration = Duration::from_secs(15);
 /// How long a peer may leave data or pings unanswered.
 const MAX_SILENCE: Duration = Duration::from_secs(2);
+/// The most headers of an answer over HTTP/1.1, whose size together the library bounds.
+const MAX_HEADERS: usize = 512;
+/// The largest header list of an answer over HTTP/2, in bytes.
+const MAX_HEADER_LIST: u32 = 128 * 1024;
 /// How long clients are used at most, so that a change of the name's address and of the roots is followed.
 const RENEWAL: Duration = Duration::from_secs(5 * 60);
 
@@ -168,6 +172,11 @@ impl Recipe {
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(MAX_IDLE)
             .tcp_nodelay(true)
+            // As much as gateways send, and as loosely as some servers write.
+            .http1_max_headers(MAX_HEADERS)
+            .http2_max_header_list_size(MAX_HEADER_LIST)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
             // A peer that has vanished without a word is found out while calls are under way.
             .tcp_user_timeout(MAX_SILENCE)
             .http2_keep_alive_interval(MAX_SILENCE)

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use rustls::AlertDescription;
+
 use crate::upstream::error::UpstreamError;
 use crate::upstream::gate::Progress;
 
@@ -23,11 +25,19 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
             UpstreamError::ConnectFailed(error.into())
         };
     }
+    // With TLS 1.3, a server says only after the handshake that it wants a certificate, and then takes nothing.
+    if !reused && progress != Progress::Answered && wants_certificate(&error) {
+        return UpstreamError::TlsFailed(error.into());
+    }
     if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
         return UpstreamError::NotHttp(error.into());
     }
     let http2 = find_cause::<h2::Error>(&error);
-    if http2.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM)) {
+    // The peer's GOAWAY is the error of the streams alone that it says it has not processed; those that it
+    // covers end with the connection. A refused stream proves nothing: gateways say so of requests that they
+    // have passed on, too.
+    let uncovered = http2.is_some_and(|error| error.is_go_away() && error.is_remote());
+    if uncovered && progress != Progress::Answered {
         return UpstreamError::NotTaken(error.into());
     }
     // A stream that is reset leaves its connection alive, so that was not stale.
@@ -37,6 +47,11 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
         progress,
         stale: reused && !stream_alone && progress != Progress::Answered,
     }
+}
+
+fn wants_certificate(error: &reqwest::Error) -> bool {
+    let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+    find_cause::<rustls::Error>(error).is_some_and(|error| *error == alert)
 }
 
 /// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.

@@ -20,6 +20,7 @@ mod happy;
 mod layering;
 mod lifecycle;
 mod limits;
+mod model;
 mod mtls;
 mod process;
 mod retry;

@@ -10,6 +10,7 @@
 
 mod kit;
 
+mod answers;
 mod cancel;
 mod codes;
 mod contract;

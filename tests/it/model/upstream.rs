@@ -62,6 +62,11 @@ pub trait Exchange: Send {
 }
 
 impl Upstream {
+    /// An upstream that makes no mistake but those it is told to make.
+    pub async fn start(wire: Wire, choose: Choose) -> Self {
+        Self::new(wire, choose, None).await
+    }
+
     /// An upstream whose connections have accidents of their own, by `seed`.
     pub async fn moody(wire: Wire, choose: Choose, seed: u64) -> Self {
         Self::new(wire, choose, Some(Rng::with_seed(seed))).await

@@ -60,7 +60,7 @@ fn text(rows: &[&Known]) -> String {
             page,
             "  {}, outcome {}, retried: {}, {}",
             names::code(row.grpc),
-            row.outcome,
+            outcome(row),
             retried(row.retry),
             evidence(row.evidence),
         );
@@ -79,6 +79,7 @@ fn json(rows: &[&Known]) -> String {
                 "explanation": row.explanation,
                 "grpc_code": names::code(row.grpc),
                 "outcome": row.outcome.to_string(),
+                "outcome_with_several_settings": row.outcome_of(2).to_string(),
                 "retried": retried(row.retry),
                 "evidence": evidence(row.evidence),
             })
@@ -98,7 +99,7 @@ pub fn markdown(rows: &[&Known]) -> String {
             heading(row),
             row.symbol,
             names::code(row.grpc),
-            row.outcome,
+            outcome(row),
             retried(row.retry),
             row.explanation,
         );
@@ -111,6 +112,15 @@ fn heading(row: &Known) -> String {
     match row.status {
         Some(status) => format!("{} ({status})", row.code),
         None => row.code.to_owned(),
+    }
+}
+
+fn outcome(row: &Known) -> String {
+    let (one, several) = (row.outcome, row.outcome_of(2));
+    if one == several {
+        one.to_string()
+    } else {
+        format!("{one} ({several} with several settings)")
     }
 }
 
@@ -167,5 +177,27 @@ mod tests {
         assert_eq!(parsed[0]["grpc_code"], "UNAUTHENTICATED");
         assert_eq!(parsed[0]["retried"], "no");
         assert_eq!(parsed[0]["http_status"], Value::Null);
+    }
+
+    #[test]
+    fn a_code_that_refuses_one_setting_shows_what_it_means_among_several() {
+        for (code, shown, several) in [
+            (
+                "111072045",
+                "not_applied (unknown with several settings)",
+                "unknown",
+            ),
+            ("111072083", "unknown", "unknown"),
+            ("111072005", "not_applied", "not_applied"),
+        ] {
+            let rows: Vec<_> = TABLE.iter().filter(|row| row.is_called(code)).collect();
+            assert!(
+                text(&rows).contains(&format!("outcome {shown}, ")),
+                "{code}"
+            );
+            assert!(markdown(&rows).contains(&format!("| {shown} |")), "{code}");
+            let parsed: Value = serde_json::from_str(&json(&rows)).unwrap();
+            assert_eq!(parsed[0]["outcome_with_several_settings"], several);
+        }
     }
 }

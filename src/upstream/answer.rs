@@ -68,7 +68,7 @@ pub enum Extent {
 pub struct Context<'a> {
     /// The token that it carried; an answer may quote it, and nobody else is to see it.
     pub token: &'a ControlToken,
-    /// How many settings it was to change.
+    /// How many settings it was to change; 0 for a call that changes none.
     pub settings: usize,
     /// When the answer came; a wait that is given as a date counts from here if the answer has no date.
     pub now: SystemTime,
@@ -105,9 +105,11 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
     let status = answer.status.as_u16();
     let decoded = text::decode(&answer.body);
     let text = decoded.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
-    let envelope = match text.starts_with('<') {
-        true => None,
-        false => envelope::read(text, status),
+    let envelope = if text.starts_with('<') {
+        // What a page holds is for people.
+        None
+    } else {
+        envelope::read(text, status)
     };
     let succeeded = answer.status.is_success() && envelope.is_none();
     let envelope = envelope.unwrap_or_default();
@@ -128,9 +130,7 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
         // How some gateways say that they close a connection that has lain idle.
         stale: answer.idle && status == 408 && known.is_none(),
         in_doubt: match known {
-            // Whether several settings are applied as one is not known.
-            Some(known) if known.of_one_setting && context.settings > 1 => true,
-            Some(known) => known.outcome == Outcome::Unknown,
+            Some(known) => known.outcome_of(context.settings) == Outcome::Unknown,
             None => {
                 let by_status = error_code::by_status(status).outcome;
                 by_status == Outcome::Unknown || may_hide_a_code(answer, text, code)

@@ -111,7 +111,7 @@ impl Code {
     /// The lowest counts.
     fn rank(&self) -> (u8, usize, usize) {
         let meaning = match self.known {
-            Some(known) if known.outcome == Outcome::Unknown || known.of_one_setting => 0,
+            Some(known) if known.outcome_of(2) == Outcome::Unknown => 0,
             Some(_) => 1,
             None if error_code::is_of_the_vendor(&self.text) => 2,
             None => 3,
@@ -120,7 +120,7 @@ impl Code {
     }
 }
 
-/// Whether a field says that the call did not succeed.
+/// Whether a field says that the call did not succeed: by `false`, which may be a text, or 0.
 fn denies_success(field: &Field<'_>) -> bool {
     is_called(&field.key, "success")
         && match &field.value {

@@ -121,7 +121,7 @@ impl RetryReason {
 // === impl Retries ===
 
 impl Retries {
-    /// Allows up to `max` retries; 0 turns them off.
+    /// Allows up to `max` retries; 0 turns them off, but for the one for a stale connection.
     pub(super) fn new(max: u32, idempotent: bool) -> Self {
         Self {
             max,
@@ -142,7 +142,7 @@ impl Retries {
     ) -> Next {
         let expected = took.clamp(MIN_ATTEMPT, MAX_ATTEMPT);
         let harmless = self.idempotent || error.outcome() == Outcome::NotApplied;
-        if self.max == 0 || !harmless || remaining <= expected {
+        if !harmless || remaining <= expected {
             return Next::GiveUp;
         }
         let stale = error.is_stale() && !self.met_stale && took < MAX_STALE;

@@ -28,7 +28,7 @@ pub struct Settings {
     pub connect_timeout: Duration,
 
     /// Most attempts after the first, for failures that can pass, up to 10; 0 turns retries off. A
-    /// pooled connection that turns out to be closed is replaced once without counting
+    /// pooled connection that turns out to be closed is replaced once all the same, without counting
     #[arg(
         long,
         value_name = "NUMBER",

@@ -3,6 +3,7 @@
 //! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
 //! 64 KiB of an answer.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use reqwest::{Body, Response};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -18,7 +19,8 @@ use url::Url;
 
 use super::answer::{Answer, Extent};
 use super::breaker::Breaker;
-use super::gate::Gate;
+use super::error::UpstreamError;
+use super::gate::{Gate, Progress};
 use super::settings::Settings;
 use super::wire::BaseUrl;
 
@@ -99,7 +101,7 @@ impl Transport {
     /// moment.
     ///
     /// # Errors
-    /// [`UpstreamError`](super::error::UpstreamError), sorted by phase, when no answer came that is HTTP.
+    /// [`UpstreamError`], sorted by phase, when no answer came that is HTTP.
     pub(super) fn send(&self, request: Request) -> Exchange {
         let client = self.clients.lend();
         let breaker = Arc::clone(&self.breaker);
@@ -115,15 +117,14 @@ impl Transport {
             // Counts as carrying the call until it has ended.
             let _client = client;
             let (response, reused) = answering.await;
-            let answer = match response {
+            match response {
                 Ok(response) => {
                     breaker.reached();
                     gate.answered();
                     receive(response, request.due, reused).await
                 }
-                Err(error) => Err(error),
-            };
-            answer.map_err(|error| failure::classify(error, gate.close(), reused))
+                Err(error) => Err(failure::classify(error, gate.close(), reused)),
+            }
         };
         let lingering = Arc::clone(&self.lingering);
         Exchange::new(Box::pin(running), request.gate, lingering)
@@ -147,11 +148,11 @@ async fn receive(
     mut response: Response,
     due: Instant,
     reused: bool,
-) -> Result<Answer, reqwest::Error> {
-    let status = response.status();
+) -> Result<Answer, UpstreamError> {
+    let (status, http2) = (response.status(), response.version() == Version::HTTP_2);
     let headers = std::mem::take(response.headers_mut());
-    let mut body = Bytes::new();
-    let reading = read(&mut response, &mut body);
+    let mut body = BytesMut::new();
+    let reading = read(Body::from(response), http2, &mut body);
     let extent = if status.is_success() {
         // A success could still turn out to be none.
         reading.await?
@@ -164,22 +165,20 @@ async fn receive(
     Ok(Answer {
         status,
         headers,
-        body,
+        body: body.freeze(),
         extent,
-        idle: reused && response.version() < Version::HTTP_2,
+        idle: reused && !http2,
     })
 }
 
-/// Reads a body, as much of it as is wanted; what came stays in `body` whatever happens.
-async fn read(response: &mut Response, body: &mut Bytes) -> Result<Extent, reqwest::Error> {
-    while body.len() <= MAX_BODY {
-        match response.chunk().await? {
-            Some(more) if body.is_empty() => *body = more,
-            Some(more) => {
-                let mut longer = BytesMut::from(std::mem::take(body));
-                longer.extend_from_slice(&more);
-                *body = longer.freeze();
-            }
+/// Reads a body, as much of it as is wanted; what came stays in `text` whatever happens.
+async fn read(mut body: Body, http2: bool, text: &mut BytesMut) -> Result<Extent, UpstreamError> {
+    while text.len() <= MAX_BODY {
+        match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            Some(Ok(frame)) => text.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+            Some(Err(error)) => return Err(failure::classify(error, Progress::Answered, true)),
+            // The client takes a stream that is reset for no reason for one that has ended.
+            None if http2 && !body.is_end_stream() => return Err(failure::cut_short()),
             None => return Ok(Extent::Whole),
         }
     }

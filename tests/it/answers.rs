@@ -10,7 +10,7 @@ mod http2;
 use case::{Expected, MAX_PUTS, accepted, answer, check, on_one_thread, part, refused};
 
 const JSON: &str = "Content-Type: application/json\r\n";
-const PAGE: &str = "Content-Type: text/html; charset=utf-8\r\n";
+const PAGE: &str = "Content-Type: text/html\r\n";
 const NOT_STARTED: &str = r#"{"error_code":"MMC.111072005","error_msg":"CONF_NOT_STARTED"}"#;
 
 /// The beginning of what gzip makes of nothing.
@@ -20,7 +20,6 @@ const COMPRESSED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
 async fn a_success_says_so_in_many_ways() {
     #[rustfmt::skip] // one row per line
     let bodies = [
-        ("an empty body", "200 OK", ""),
         ("no content", "204 No Content", ""),
         ("an envelope with 0", "200 OK", r#"{"returnCode":0,"returnDesc":"Success"}"#),
         ("0 as text", "200 OK", r#"{"returnCode":"0","returnDesc":"Success"}"#),
@@ -41,6 +40,7 @@ async fn a_success_says_so_in_many_ways() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\nX-Sum: 1\r\n\r\n";
     #[rustfmt::skip]
     let forms = [
+        ("an empty body", answer("200 OK", "", "")),
         ("text", answer("200 OK", "Content-Type: text/plain\r\n", "OK")),
         ("no encoding", answer("200 OK", "Content-Encoding: identity\r\n", "")),
         ("hints before", [hints.into(), answer("200 OK", "", "")].concat()),
@@ -68,7 +68,7 @@ async fn a_refusal_that_comes_as_200_is_told() {
         ("an integer as text", &br#"{"returnCode":"111072083","returnDesc":"LOCK_SHARE_FAILED"}"#[..]),
         ("an integral float", br#"{"returnCode":111072083.0,"returnDesc":"LOCK_SHARE_FAILED"}"#),
         ("an exponent", br#"{"returnCode":1.11072083e8}"#),
-        ("a byte order mark", b"\xef\xbb\xbf{\"returnCode\":111072083}"),
+        ("a byte order mark", b"\xef\xbb\xbf{\"returnCode\":111072083,\"returnDesc\":\"LOCK_SHARE_FAILED\"}"),
         ("text in GBK", b"{\"returnCode\":111072083,\"returnDesc\":\"\xb2\xd9\xd7\xf7\xca\xa7\xb0\xdc\"}"),
     ];
     #[rustfmt::skip]
@@ -109,8 +109,9 @@ async fn a_refusal_that_comes_as_200_is_told() {
 
 #[tokio::test]
 async fn a_success_of_something_else_than_the_api_is_none() {
+    const UTF_8: &str = "Content-Type: text/html; charset=utf-8\r\n";
     let pages = [
-        ("a page", PAGE, "<html><body>Please log in</body></html>"),
+        ("a page", UTF_8, "<html><body>Please log in</body></html>"),
         ("called JSON", JSON, "\n<!DOCTYPE html><html></html>"),
         ("marked", JSON, "\u{feff}<html></html>"),
         ("XML", JSON, "<?xml version=\"1.0\"?><login/>"),
@@ -150,18 +151,24 @@ async fn a_known_code_decides_however_poor_the_rest_is() {
     let long = format!("{JSON}X-Long: {}\r\n", "v".repeat(32_000));
     let folded = format!("{JSON}X-Long: one\r\n two\r\n");
     let text = r#"{"returnCode":"111072005","returnDesc":"x"}"#;
+    let pair = r#"{"error_code":"MMC.111072005","error_msg":"x"}"#;
     let forms = [
         ("returnCode", JSON, text),
-        ("a header of 32 KiB", &long, NOT_STARTED),
+        ("a header of 32 KiB", &long, pair),
         ("200 headers", &many_headers(), NOT_STARTED),
         ("a folded header", &folded, NOT_STARTED),
     ];
     let bodies = bodies.map(|(name, body)| {
-        let case = refused(name, answer("400 X", JSON, body), "INTERNAL", "unknown");
+        let case = refused(
+            name,
+            answer("400 Bad Request", JSON, body),
+            "INTERNAL",
+            "unknown",
+        );
         case.reason("LOCK_SHARE_FAILED").error_code("MMC.111072083")
     });
     let forms = forms.map(|(name, headers, body)| {
-        let answer = answer("400 X", headers, body);
+        let answer = answer("400 Bad Request", headers, body);
         let case = refused(name, answer, "FAILED_PRECONDITION", "not_applied");
         case.reason("CONF_NOT_STARTED").once()
     });
@@ -170,16 +177,18 @@ async fn a_known_code_decides_however_poor_the_rest_is() {
 
 #[tokio::test]
 async fn a_status_says_what_it_can_about_the_settings() {
+    const LOGIN: &str = "Location: https://login.example/\r\n";
+    #[rustfmt::skip]
     let rows = [
-        ("302 X", "INTERNAL", "not_applied", 1),
-        ("303 X", "INTERNAL", "unknown", 1),
-        ("307 X", "INTERNAL", "not_applied", 1),
-        ("408 X", "DEADLINE_EXCEEDED", "unknown", MAX_PUTS),
-        ("499 X", "UNAVAILABLE", "unknown", MAX_PUTS),
-        ("501 X", "UNIMPLEMENTED", "not_applied", 1),
+        ("302 Found", LOGIN, "INTERNAL", "not_applied", 1),
+        ("303 See Other", "Location: /elsewhere\r\n", "INTERNAL", "unknown", 1),
+        ("307 Temporary Redirect", LOGIN, "INTERNAL", "not_applied", 1),
+        ("408 Request Timeout", "", "DEADLINE_EXCEEDED", "unknown", MAX_PUTS),
+        ("499 Client Closed Request", "", "UNAVAILABLE", "unknown", MAX_PUTS),
+        ("501 Not Implemented", "", "UNIMPLEMENTED", "not_applied", 1),
     ];
-    let cases = rows.map(|(status, code, outcome, puts)| {
-        let answer = answer(status, "Location: https://login.example/\r\n", "");
+    let cases = rows.map(|(status, headers, code, outcome, puts)| {
+        let answer = answer(status, headers, "");
         refused(status, answer, code, outcome).puts(puts)
     });
     check(cases).await;
@@ -195,43 +204,46 @@ async fn a_refusal_that_cannot_be_read_leaves_it_open_unless_its_status_decides(
     let new = r#"{"error_code":"MMC.111099998","error_msg":"x"}"#;
     let of_gateway = r#"{"error_code":"APIG.0999","error_msg":"x"}"#;
     let guest = r#"{"error_code":"MMC.111072070","error_msg":"GUEST"#;
-    let throttled = r#"{"error_code":"APIG.0308""#;
+    let throttled = r#"{"error_code":"APIG.0308","error_msg":"x"}"#;
     let gzip = format!("{JSON}Content-Encoding: gzip\r\n");
+    let later = format!("{JSON}Retry-After: 30\r\n");
     #[rustfmt::skip]
     let rows = [
-        ("cut off", part("400 X", JSON, half, 37), "INVALID_ARGUMENT", "unknown"),
-        ("no JSON after all", answer("400 X", JSON, half), "INVALID_ARGUMENT", "unknown"),
-        ("compressed", answer("400 X", &gzip, COMPRESSED), "INVALID_ARGUMENT", "unknown"),
-        ("a new code", answer("400 X", JSON, new), "INVALID_ARGUMENT", "unknown"),
-        ("409, a new code", answer("409 X", JSON, new), "ABORTED", "unknown"),
-        ("410, cut off", part("410 X", JSON, half, 37), "NOT_FOUND", "unknown"),
-        ("a page", answer("400 X", PAGE, page), "INVALID_ARGUMENT", "not_applied"),
-        ("text", answer("400 X", "", "bad"), "INVALID_ARGUMENT", "not_applied"),
-        ("empty", answer("400 X", "", ""), "INVALID_ARGUMENT", "not_applied"),
-        ("no code", answer("400 X", JSON, foreign), "INVALID_ARGUMENT", "not_applied"),
-        ("a new code of the gateway's", answer("400 X", JSON, of_gateway), "INVALID_ARGUMENT", "not_applied"),
-        ("404, cut off", part("404 X", PAGE, "<", 5), "NOT_FOUND", "not_applied"),
-        ("405, compressed", answer("405 X", &gzip, COMPRESSED), "UNIMPLEMENTED", "not_applied"),
-        ("413, cut off", part("413 X", PAGE, "<", 5), "INVALID_ARGUMENT", "not_applied"),
+        ("cut off", part("400 Bad Request", JSON, half, 37), "INVALID_ARGUMENT", "unknown"),
+        ("no JSON after all", answer("400 Bad Request", JSON, half), "INVALID_ARGUMENT", "unknown"),
+        ("compressed", answer("400 Bad Request", &gzip, COMPRESSED), "INVALID_ARGUMENT", "unknown"),
+        ("409, a new code", answer("409 Conflict", JSON, new), "ABORTED", "unknown"),
+        ("410, cut off", part("410 Gone", JSON, half, 37), "NOT_FOUND", "unknown"),
+        ("a page", answer("400 Bad Request", PAGE, page), "INVALID_ARGUMENT", "not_applied"),
+        ("text", answer("400 Bad Request", "", "bad"), "INVALID_ARGUMENT", "not_applied"),
+        ("empty", answer("400 Bad Request", "", ""), "INVALID_ARGUMENT", "not_applied"),
+        ("no code", answer("400 Bad Request", JSON, foreign), "INVALID_ARGUMENT", "not_applied"),
+        ("a new code of the gateway's", answer("400 Bad Request", JSON, of_gateway), "INVALID_ARGUMENT", "not_applied"),
+        ("404, cut off", part("404 Not Found", PAGE, "<", 5), "NOT_FOUND", "not_applied"),
+        ("405, compressed", answer("405 Method Not Allowed", &gzip, COMPRESSED), "UNIMPLEMENTED", "not_applied"),
+        ("413, cut off", part("413 Content Too Large", PAGE, "<", 5), "INVALID_ARGUMENT", "not_applied"),
     ];
     // The connection stays open, and no more comes.
     #[rustfmt::skip]
     let held = [
-        ("half of 400", part("400 X", JSON, half, 37), "INVALID_ARGUMENT", "unknown", 1),
-        ("half of 401", part("401 X", JSON, half, 37), "UNAUTHENTICATED", "not_applied", 1),
-        ("half of 403", part("403 X", JSON, guest, 150), "PERMISSION_DENIED", "not_applied", 1),
-        ("half of 412", part("412 X", "", "", 5), "FAILED_PRECONDITION", "unknown", 1),
-        ("half of 429", part("429 X", "Retry-After: 30\r\n", throttled, 75), "RESOURCE_EXHAUSTED", "not_applied", 1),
-        ("half of 494", part("494 X", PAGE, "<", 5), "INVALID_ARGUMENT", "not_applied", 1),
-        ("half of 500", part("500 X", PAGE, "<", 5), "INTERNAL", "unknown", 1),
-        ("half of 503", part("503 X", PAGE, "<", 5), "UNAVAILABLE", "unknown", MAX_PUTS),
+        ("half of 400", part("400 Bad Request", JSON, half, 37), "INVALID_ARGUMENT", "unknown", 1),
+        ("half of 401", part("401 Unauthorized", JSON, half, 37), "UNAUTHENTICATED", "not_applied", 1),
+        ("half of 403", part("403 Forbidden", JSON, guest, 152), "PERMISSION_DENIED", "not_applied", 1),
+        ("half of 412", part("412 Precondition Failed", "", "", 5), "FAILED_PRECONDITION", "unknown", 1),
+        ("half of 429", part("429 Too Many Requests", &later, throttled, 58), "RESOURCE_EXHAUSTED", "not_applied", 1),
+        ("half of 494", part("494 Request Header Too Large", PAGE, "<", 5), "INVALID_ARGUMENT", "not_applied", 1),
+        ("half of 500", part("500 Internal Server Error", PAGE, "<", 5), "INTERNAL", "unknown", 1),
+        ("half of 503", part("503 Service Unavailable", PAGE, "<", 5), "UNAVAILABLE", "unknown", MAX_PUTS),
     ];
     let rows =
         rows.map(|(name, answer, code, outcome)| refused(name, answer, code, outcome).once());
     let held = held.map(|(name, answer, code, outcome, puts)| {
         refused(name, answer, code, outcome).puts(puts).held()
     });
-    check(rows.into_iter().chain(held)).await;
+    let new = answer("400 Bad Request", JSON, new);
+    let new = refused("a new code", new, "INVALID_ARGUMENT", "unknown").once();
+    let new = new.error_code("MMC.111099998");
+    check(rows.into_iter().chain(held).chain([new])).await;
 }
 
 #[tokio::test]
@@ -248,7 +260,7 @@ async fn a_date_to_retry_after_is_read_against_the_answers_own() {
     ];
     let cases = rows.map(|(name, date, after, delay, puts)| {
         let headers = format!("Date: {date}\r\nRetry-After: {after}\r\n");
-        let answer = answer("429 X", &headers, "");
+        let answer = answer("429 Too Many Requests", &headers, "");
         let case = refused(name, answer, "RESOURCE_EXHAUSTED", "not_applied");
         case.retry_delay(delay).puts(puts)
     });
@@ -259,7 +271,7 @@ async fn a_date_to_retry_after_is_read_against_the_answers_own() {
 /// not been read.
 #[tokio::test]
 async fn a_connection_given_up_with_408_is_replaced_once() {
-    let given_up = || Step::Then(answer("408 X", "Connection: close\r\n", ""));
+    let given_up = || Step::Then(answer("408 Request Time-out", "Connection: close\r\n", ""));
     for (then, code) in [
         (Step::ok(), "OK"),
         // A new connection cannot have been thought idle.
@@ -281,7 +293,7 @@ async fn a_connection_given_up_with_408_is_replaced_once() {
 async fn a_text_of_the_upstream_cannot_turn_the_line_around_it() {
     const TURNS: &str = "\u{202e}\u{2028}\u{2029}\u{2066}";
     let body = format!(r#"{{"error_code":"XYZ.1","error_msg":"a{TURNS}b"}}"#);
-    let upstream = Script::start([Step::Raw(answer("403 X", JSON, body))]).await;
+    let upstream = Script::start([Step::Raw(answer("403 Forbidden", JSON, body))]).await;
     let facade = Facade::over(&upstream.base).await;
     let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
     let told = &failure.metadata["error_msg"];

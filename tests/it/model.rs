@@ -226,7 +226,7 @@ fn has_several_settings(call: u64) -> bool {
 
 /// The sum of a metric over all its labels.
 fn total(facade: &Facade, name: &str) -> f64 {
-    let page = facade.metrics.encode();
+    let page = facade.metrics.page();
     let lines = page
         .lines()
         .filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));

@@ -188,11 +188,24 @@ async fn retries_after_doubt_and_after_none_are_told_apart() {
 }
 
 #[tokio::test]
-async fn with_retries_off_nothing_is_ever_sent_twice() {
+async fn with_retries_off_only_a_closed_connection_is_replaced_and_only_once() {
     let upstream = Script::start([Step::ok(), Step::Cut, Step::ok()]).await;
-    let facade = Facade::with(&upstream.base, retries(0)).await;
+    let facade = Facade::with(&upstream.base, one_thread(retries(0))).await;
+    facade.lock(MEETING).await.unwrap();
+    facade.lock(MEETING).await.unwrap();
+    assert_eq!(upstream.requests().len(), 3);
+
+    let upstream = Script::start([Step::ok(), Step::Cut]).await;
+    let facade = Facade::with(&upstream.base, one_thread(retries(0))).await;
     facade.lock(MEETING).await.unwrap();
     let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
     assert_eq!(failure.reason, "UPSTREAM_CONNECTION_LOST");
-    assert_eq!(upstream.requests().len(), 2);
+    assert_eq!(failure.attempts(), 2);
+}
+
+fn one_thread(settings: Settings) -> Settings {
+    Settings {
+        threads: 1,
+        ..settings
+    }
 }

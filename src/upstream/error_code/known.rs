@@ -15,7 +15,7 @@ pub struct Known {
     pub symbol: &'static str,
     /// The gRPC code.
     pub grpc: Code,
-    /// Whether the settings may have changed.
+    /// Whether the settings may have changed, if the code is about all that was asked for.
     pub outcome: Outcome,
     /// Whether asking again can help.
     pub retry: Retry,
@@ -63,6 +63,16 @@ impl Known {
                 let of_gateway = prefix == "APIG" && sent.eq_ignore_ascii_case("APIGW");
                 rest == digits && (of_gateway || sent.eq_ignore_ascii_case(prefix))
             }
+        }
+    }
+
+    /// Whether the settings may have changed when a request with so many of them got this code. Whether the
+    /// API applies several as one is not known.
+    pub fn outcome_of(&self, settings: usize) -> Outcome {
+        if self.of_one_setting && settings > 1 {
+            Outcome::Unknown
+        } else {
+            self.outcome
         }
     }
 }

@@ -49,9 +49,20 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
     }
 }
 
+/// An answer's body ended before it was complete.
+pub(super) fn cut_short() -> UpstreamError {
+    UpstreamError::ConnectionLost {
+        source: "the stream ended before the answer did".into(),
+        progress: Progress::Answered,
+        stale: false,
+    }
+}
+
 fn wants_certificate(error: &reqwest::Error) -> bool {
     let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
-    find_cause::<rustls::Error>(error).is_some_and(|error| *error == alert)
+    // Over HTTP/2, nothing but the words of the alert is left.
+    find_cause::<io::Error>(error)
+        .is_some_and(|error| error.to_string().contains(&alert.to_string()))
 }
 
 /// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.

@@ -36,7 +36,6 @@ async fn an_upstream_that_wants_a_client_certificate_has_not_read_the_request() 
 }
 
 async fn wanting_a_certificate(root: &Root, protocol: &str) -> String {
-    meeting_control::upstream::use_crypto();
     let mut roots = rustls::RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(root.pem()).unwrap())

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use meeting_control::names;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
-use meeting_control::status::code_name;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -90,7 +90,7 @@ impl Caller {
 
 impl Told {
     fn failure(status: &Status) -> Self {
-        let code = code_name(status.code());
+        let code = names::code(status.code());
         let details = status.get_error_details();
         match details.error_info() {
             Some(info) => Self::Failure {

@@ -73,7 +73,6 @@ impl Upstream {
     }
 
     async fn new(wire: Wire, choose: Choose, moods: Option<Rng>) -> Self {
-        meeting_control::upstream::use_crypto();
         let root = Root::new();
         let tls = (wire != Wire::Plain).then(|| acceptor(&root, wire));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -14,8 +14,11 @@
 mod call;
 mod load;
 mod measure;
+#[path = "../kit/pin.rs"]
 mod pin;
+#[path = "../kit/pki.rs"]
 mod pki;
+#[path = "../kit/process.rs"]
 mod process;
 mod tally;
 mod timer;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -105,7 +106,7 @@ impl Measurement {
             arguments.push("--http1".to_owned());
         }
         arguments.extend(self.streams.map(|most| format!("--streams={most}")));
-        let upstream = Process::role(&arguments, &self.cpus.others, &self.cpus)?;
+        let upstream = self.start_role(&arguments)?;
         let address = upstream.line(START)?;
         Ok((upstream, address))
     }
@@ -117,12 +118,7 @@ impl Measurement {
         folder: &Path,
     ) -> Result<(Process, String), Failure> {
         let scheme = if self.tls { "https" } else { "http" };
-        let mut arguments = vec![
-            format!("--upstream={scheme}://{upstream}"),
-            "--listen=127.0.0.1:0".to_owned(),
-            "--admin-listen=127.0.0.1:0".to_owned(),
-            "--log-format=json".to_owned(),
-        ];
+        let mut arguments = vec![format!("--upstream={scheme}://{upstream}")];
         // Otherwise the defaults hold.
         if workload.most_in_flight() > 1024 {
             // A call's place is free a moment after its answer has arrived.
@@ -136,14 +132,17 @@ impl Measurement {
                 path("--tls-client-ca", &folder.join(pki::ROOT)),
             ]);
         }
-        let facade = Process::facade(&arguments, &self.cpus)?;
-        loop {
-            let line = facade.line(START)?;
-            let said: Value = serde_json::from_str(&line).map_err(|_| line)?;
-            if let Some(address) = said["listen"].as_str() {
-                return Ok((facade, address.to_owned()));
-            }
-        }
+        let binary = Path::new(env!("CARGO_BIN_EXE_meeting-control"));
+        let (facade, said) = Process::facade(binary, &arguments, &self.cpus)?;
+        let address = said["listen"].as_str().unwrap_or_default();
+        Ok((facade, address.to_owned()))
+    }
+
+    /// Starts another role of this binary, and reads what it prints.
+    fn start_role(&self, arguments: &[String]) -> Result<Process, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments).stdout(Stdio::piped());
+        Process::start(&mut command, &self.cpus.others, &self.cpus)
     }
 
     fn load(
@@ -156,7 +155,7 @@ impl Measurement {
         let mut arguments = vec![
             "load".to_owned(),
             format!("--target={target}"),
-            format!("--watch={}", called.id()),
+            format!("--watch={}", called.child.id()),
             match workload.pace {
                 Pace::InFlight(calls) => format!("--in-flight={calls}"),
                 Pace::PerSecond(rate) => format!("--rate={rate}"),
@@ -172,7 +171,7 @@ impl Measurement {
         if self.direct {
             arguments.push("--direct".to_owned());
         }
-        let load = Process::role(&arguments, &self.cpus.others, &self.cpus)?;
+        let load = self.start_role(&arguments)?;
         let limit = START + workload.warm_up() + self.measured + load::PATIENCE;
         Ok(serde_json::from_str(&load.line(limit)?)?)
     }

@@ -1,12 +1,14 @@
 //! The processes of one round: started on their processors, read with patience, ended when dropped.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use rustix::thread::CpuSet;
+use serde_json::Value;
 
 use crate::Failure;
 use crate::pin::Cpus;
@@ -17,42 +19,47 @@ pub const START: Duration = Duration::from_secs(20);
 /// A process whose lines are read as they come.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    pub child: Child,
     lines: Receiver<String>,
 }
 
 impl Process {
-    /// Starts another role of this binary, and reads what it prints.
-    pub fn role(arguments: &[String], on: &CpuSet, cpus: &Cpus) -> Result<Self, Failure> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(arguments).stdout(Stdio::piped());
-        let mut child = cpus.start(&mut command, on)?;
-        let lines = child.stdout.take().map(lines);
-        Ok(Self::new(child, lines))
-    }
-
-    /// Starts the façade without a setting from the environment, and reads its log.
-    pub fn facade(arguments: &[String], cpus: &Cpus) -> Result<Self, Failure> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meeting-control"));
+    /// Starts the façade on free ports, without a setting from the environment. Returns also the line of
+    /// its log that tells where it listens.
+    pub fn facade(
+        binary: &Path,
+        arguments: &[String],
+        cpus: &Cpus,
+    ) -> Result<(Self, Value), Failure> {
+        let mut command = Command::new(binary);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("MEETING_CONTROL_") || name.starts_with("OTEL_") {
                 command.env_remove(&*name);
             }
         }
-        command.arg("serve").args(arguments).stderr(Stdio::piped());
-        let mut child = cpus.start(&mut command, &cpus.facade)?;
-        let lines = child.stderr.take().map(lines);
-        Ok(Self::new(child, lines))
+        command
+            .args(["serve", "--log-format=json"])
+            .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
+            .args(arguments)
+            .stderr(Stdio::piped());
+        let facade = Self::start(&mut command, &cpus.facade, cpus)?;
+        loop {
+            let line = facade.line(START)?;
+            let said: Value = serde_json::from_str(&line).map_err(|_| line)?;
+            if said["listen"].is_string() {
+                return Ok((facade, said));
+            }
+        }
     }
 
-    fn new(child: Child, lines: Option<Receiver<String>>) -> Self {
+    /// Starts `command`, and reads the output that it pipes.
+    pub fn start(command: &mut Command, on: &CpuSet, cpus: &Cpus) -> Result<Self, Failure> {
+        let mut child = cpus.start(command, on)?;
+        let stdout = child.stdout.take().map(lines);
+        let lines = stdout.or_else(|| child.stderr.take().map(lines));
         let lines = lines.unwrap_or_else(|| channel().1);
-        Self { child, lines }
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
+        Ok(Self { child, lines })
     }
 
     /// The next line, if it comes within `limit`.

@@ -32,9 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rustix::process::{
-    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use measure::Measurement;
 use pin::Cpus;
@@ -121,12 +119,7 @@ fn main() -> ExitCode {
             // Whoever started this process may end without a word.
             let _ = set_parent_process_death_signal(Some(Signal::KILL));
             // Ten thousand calls in flight over HTTP/1.1 are as many connections.
-            let maximum = getrlimit(Resource::Nofile).maximum;
-            let raised = Rlimit {
-                current: maximum,
-                maximum,
-            };
-            let _ = setrlimit(Resource::Nofile, raised);
+            process::raise_file_limit();
             run(role)
         }
     };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use meeting_control::command::TOKEN;
+use meeting_control::names::AUTHORIZATION;
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::sandbox;
@@ -70,7 +70,7 @@ impl Caller {
             ..Default::default()
         });
         let token = MetadataValue::from_static(sandbox::TOKEN);
-        request.metadata_mut().insert(TOKEN, token);
+        request.metadata_mut().insert(AUTHORIZATION.as_str(), token);
         let (deadline, limit, given_up) = match patience {
             Patience::Deadline(deadline) => (deadline, deadline + TOO_LONG, End::Unanswered),
             Patience::Cancel(after) => (FAR, after, End::Cancelled),

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use meeting_control::status::code_name;
+use meeting_control::names;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -44,7 +44,7 @@ pub struct Calls(Vec<Ended>);
 
 impl End {
     pub fn of(status: &Status) -> Self {
-        let code = code_name(status.code());
+        let code = names::code(status.code());
         let Some(info) = status.get_details_error_info() else {
             let mut cause: &dyn Error = status;
             while let Some(deeper) = cause.source() {

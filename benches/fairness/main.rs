@@ -94,8 +94,7 @@ impl Cli {
             );
             return Ok(true);
         }
-        meeting_control::accept::raise_file_limit();
-        meeting_control::upstream::use_crypto();
+        process::raise_file_limit();
         let cpus = Cpus::split(self.cpus)?;
         let bench = Bench {
             quick: self.quick,

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::CpuSet;
 use serde_json::Value;
 
@@ -15,6 +16,17 @@ use crate::pin::Cpus;
 
 /// How long a process may take to say that it is there.
 pub const START: Duration = Duration::from_secs(20);
+
+/// Allows as many open files as the system lets us have.
+pub fn raise_file_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // Where that is refused, fewer connections can be made, which shows.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
 
 /// A process whose lines are read as they come.
 #[derive(Debug)]

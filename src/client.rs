@@ -1,21 +1,19 @@
 //! The two commands that call a façade: `update` makes the RPC, `health` asks whether it serves.
 
-use std::error::Error as _;
 use std::path::PathBuf;
 
 use tonic::metadata::MetadataValue;
-use tonic::transport::Endpoint;
-use tonic::{Code, Request, Status, TimeoutExpired};
+use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::causes::causes;
 use crate::names::{self, AUTHORIZATION, REQUEST_ID};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
 
+mod explain;
 mod input;
 mod report;
 mod setting_flags;
@@ -23,6 +21,7 @@ mod target;
 
 pub use input::Misuse;
 
+use explain::explain;
 use input::read_token;
 use setting_flags::SettingFlags;
 use target::Target;
@@ -115,7 +114,8 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
             Ok(Code::Ok)
         }
         Err(status) => {
-            let status = explain(status, &arguments.target.address);
+            let doubt = "; the settings may have changed";
+            let status = explain(status, &arguments.target.address, doubt);
             report::failure(&status);
             Ok(status.code())
         }
@@ -139,24 +139,9 @@ pub async fn health(arguments: &Health) -> Result<bool, Misuse> {
             Ok(serving == ServingStatus::Serving)
         }
         Err(status) => {
-            report::failure(&explain(status, &arguments.target.address));
+            report::failure(&explain(status, &arguments.target.address, ""));
             Ok(false)
         }
-    }
-}
-
-/// What the client library says of a façade that is not there, or does not answer, in words of ours.
-fn explain(status: Status, address: &Endpoint) -> Status {
-    match status.source() {
-        Some(source) if source.is::<TimeoutExpired>() => Status::deadline_exceeded(
-            "The façade did not answer in time; the settings may have changed.",
-        ),
-        Some(source) if source.is::<tonic::transport::Error>() => Status::unavailable(format!(
-            "No façade answers at {}: {}.",
-            address.uri(),
-            causes(source),
-        )),
-        _ => status,
     }
 }
 

@@ -12,6 +12,7 @@ mod kit;
 
 mod answers;
 mod cancel;
+mod client;
 mod codes;
 mod contract;
 mod deadline;

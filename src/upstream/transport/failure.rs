@@ -1,10 +1,10 @@
 //! Sorts what the HTTP client reports by phase: not connected, not taken on, not answered, not HTTP.
 
-use std::error::Error as StdError;
 use std::io;
 
 use rustls::AlertDescription;
 
+use crate::causes::find;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::gate::Progress;
 
@@ -17,7 +17,7 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
         return UpstreamError::NameNotFound(error.into());
     }
     if error.is_connect() {
-        return if find_cause::<rustls::Error>(&error).is_some() {
+        return if find::<rustls::Error>(&error).is_some() {
             UpstreamError::TlsFailed(error.into())
         } else if error.is_timeout() {
             UpstreamError::ConnectTimedOut(error.into())
@@ -29,10 +29,10 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
     if !reused && progress != Progress::Answered && wants_certificate(&error) {
         return UpstreamError::TlsFailed(error.into());
     }
-    if find_cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+    if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
         return UpstreamError::NotHttp(error.into());
     }
-    let http2 = find_cause::<h2::Error>(&error);
+    let http2 = find::<h2::Error>(&error);
     // The peer's GOAWAY is the error of the streams alone that it says it has not processed; those that it
     // covers end with the connection. A refused stream proves nothing: gateways say so of requests that they
     // have passed on, too.
@@ -61,24 +61,5 @@ pub(super) fn cut_short() -> UpstreamError {
 fn wants_certificate(error: &reqwest::Error) -> bool {
     let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
     // Over HTTP/2, nothing but the words of the alert is left.
-    find_cause::<io::Error>(error)
-        .is_some_and(|error| error.to_string().contains(&alert.to_string()))
-}
-
-/// Walks down the causes, into I/O errors too, which hide what they wrap from `source`.
-fn find_cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(wrapped) => Some(wrapped),
-            None => error.source(),
-        };
-    }
-    None
+    find::<io::Error>(error).is_some_and(|error| error.to_string().contains(&alert.to_string()))
 }

@@ -215,6 +215,34 @@ mod tests {
         }
     }
 
+    /// What the vendor documents: each key, and its values by our names. A star marks that of a new meeting,
+    /// which we chose where nothing is documented.
+    const DOCUMENTED: [&str; 10] = [
+        "lockSharing: unlocked 0*, locked 1",
+        "callInRestriction: everyone 0*, enterprise 2, invited 3",
+        "isLock: unlocked 0*, locked 1",
+        "allowUnmuteByOneself: denied 0, allowed 1*",
+        "chatPermission: nobody 1, private 2, public 3, free 4*",
+        "audienceCallInRestriction: everyone 0*, enterprise 2",
+        "clientRecMode: host 0*, everyone 1, some 2",
+        "allowOpenCamera: denied 0, allowed 1*",
+        "allowRename: denied 0, allowed 1*",
+        "freeShare: hosts 0, everyone 1*",
+    ];
+
+    #[test]
+    fn each_rest_number_is_the_documented_one() {
+        let lines = SETTINGS.each_ref().map(|setting| {
+            let value = |(name, rest): &(&str, u8)| {
+                let star = if *rest == setting.default { "*" } else { "" };
+                format!("{name} {rest}{star}")
+            };
+            let values: Vec<_> = setting.values.iter().map(value).collect();
+            format!("{}: {}", setting.key, values.join(", "))
+        });
+        assert_eq!(lines, DOCUMENTED);
+    }
+
     #[test]
     fn each_value_is_written_by_name_and_read_as_its_rest_value() {
         for (setting, number, name, rest) in all_values() {

@@ -1,6 +1,8 @@
 //! A good call reaches the upstream as the documented PUT, and nothing else does.
 
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
+use meeting_control::setting::SETTINGS;
+use prost::Message as _;
 
 use crate::kit::{Facade, MEETING, Script, Step, TOKEN, lock, with_token};
 
@@ -14,45 +16,34 @@ fn request() -> UpdateStartedConfConfigRequest {
     }
 }
 
-type Change = fn(&mut UpdateStartedConfConfigRequest, i32);
+/// As the vendor documents them: each key of the body, and its values in the order of ours.
+const DOCUMENTED: [(&str, &[u8]); 10] = [
+    ("lockSharing", &[0, 1]),
+    ("callInRestriction", &[0, 2, 3]),
+    ("isLock", &[0, 1]),
+    ("allowUnmuteByOneself", &[0, 1]),
+    ("chatPermission", &[1, 2, 3, 4]),
+    ("audienceCallInRestriction", &[0, 2]),
+    ("clientRecMode", &[0, 1, 2]),
+    ("allowOpenCamera", &[0, 1]),
+    ("allowRename", &[0, 1]),
+    ("freeShare", &[0, 1]),
+];
 
 #[tokio::test]
 async fn each_value_of_each_setting_becomes_its_documented_number() {
-    let rows: &[(Change, &str, &[u8])] = &[
-        (|r, n| r.lock_sharing = n, "lockSharing", &[0, 1]),
-        (
-            |r, n| r.call_in_restriction = n,
-            "callInRestriction",
-            &[0, 2, 3],
-        ),
-        (|r, n| r.is_lock = n, "isLock", &[0, 1]),
-        (
-            |r, n| r.allow_unmute_by_oneself = n,
-            "allowUnmuteByOneself",
-            &[0, 1],
-        ),
-        (
-            |r, n| r.chat_permission = n,
-            "chatPermission",
-            &[1, 2, 3, 4],
-        ),
-        (
-            |r, n| r.audience_call_in_restriction = n,
-            "audienceCallInRestriction",
-            &[0, 2],
-        ),
-        (|r, n| r.client_rec_mode = n, "clientRecMode", &[0, 1, 2]),
-        (|r, n| r.allow_open_camera = n, "allowOpenCamera", &[0, 1]),
-        (|r, n| r.allow_rename = n, "allowRename", &[0, 1]),
-        (|r, n| r.free_share = n, "freeShare", &[0, 1]),
-    ];
     let upstream = Script::start([Step::ok()]).await;
     let facade = Facade::over(&upstream.base).await;
     let mut expected = Vec::new();
-    for (change, key, values) in rows {
-        for (number, value) in (1..).zip(*values) {
+    assert_eq!(SETTINGS.len(), DOCUMENTED.len());
+    // The first field is the conference id.
+    for ((field, setting), (key, values)) in (2..).zip(&SETTINGS).zip(DOCUMENTED) {
+        assert_eq!(setting.values.len(), values.len(), "{key}");
+        for (number, value) in (1..).zip(values) {
+            let mut bytes = Vec::new();
+            prost::encoding::int32::encode(field, &number, &mut bytes);
             let mut request = request();
-            change(&mut request, number);
+            request.merge(&bytes[..]).unwrap();
             facade.call(with_token(request)).await.unwrap();
             expected.push(format!("{{\"{key}\":{value}}}"));
         }

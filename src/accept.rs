@@ -25,7 +25,7 @@ pub async fn each<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(max));
+    let permits = Arc::new(Semaphore::new(max));
     let mut told: Option<Instant> = None;
     loop {
         let (stream, address) = match listener.accept().await {
@@ -36,7 +36,7 @@ pub async fn each<F>(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
                 told = Some(Instant::now());
                 tracing::warn!(%address, max, "connections are closed: too many are open");
@@ -45,7 +45,7 @@ pub async fn each<F>(
         };
         // Small answers must not wait for each other; without it, they are just slower.
         let _ = stream.set_nodelay(true);
-        tokio::spawn(serve(stream, address).map(|()| drop(place)));
+        tokio::spawn(serve(stream, address).map(|()| drop(permit)));
     }
 }
 

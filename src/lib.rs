@@ -3,14 +3,15 @@
 //!
 //! # The way of a request
 //!
-//! Read in this order, each room needs only those before it.
+//! The rooms, which are the modules, in the order in which a request meets them.
 //!
 //! 1. [`facade`] composes all that follows from settings; [`cli`] has the commands that run it.
 //! 2. [`accept`] takes a connection in, [`workers`] hand it to a thread, and [`server`] serves it there.
 //! 3. [`server::tls`] and [`server::admission`] find out who calls and whether it may;
 //!    [`server::connection`] speaks HTTP/2, within bounds, until the connection is old or the process drains.
 //! 4. [`server::layers`] says which service a request is for, and what lies around it: its
-//!    [record](server::record), which is a [`call`] with a [`deadline`], and its [rescue](server::rescue).
+//!    [record](server::record), which is a [`call`] with a [`deadline`], its [rescue](server::rescue), and a
+//!    [permit](server::permits).
 //! 5. [`service`] is the RPC, a table of contents of the rest.
 //! 6. [`command`] checks request and metadata, by the table in [`setting`], and leaves a change that can be
 //!    sent, or every violation at once.
@@ -46,7 +47,7 @@
 //!
 //! They do no I/O, and no clock is read but tokio's, by [`deadline`].
 //!
-//! - [`command`], [`setting`], [`deadline`], [`duration`], [`causes`], [`names`]
+//! - [`command`], [`setting`], [`deadline`], [`duration`], [`names`]
 //! - [`upstream::wire`], [`upstream::answer`], [`upstream::envelope`], [`upstream::wait`],
 //!   [`upstream::error`], [`upstream::error_code`], [`upstream::retry`], [`upstream::breaker::state`]
 

@@ -40,7 +40,7 @@ use test_id::{Behaviour, Fault, HUGE};
 pub const MEETING: &str = "900244663";
 
 /// The most connections at once; more are closed as they come.
-const MAX_CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 4096;
 /// The largest request body that is read.
 const MAX_BODY: usize = 64 * 1024;
 /// How long a request body may take.

@@ -20,7 +20,7 @@ pub(crate) mod admission;
 pub(crate) mod connection;
 pub(crate) mod layers;
 pub mod metrics;
-pub(crate) mod places;
+pub(crate) mod permits;
 mod preface;
 pub(crate) mod record;
 pub(crate) mod rescue;
@@ -31,7 +31,7 @@ pub use layers::Layers;
 
 use layers::Services;
 use metrics::Connections;
-use places::Places;
+use permits::Permits;
 use tls::Tls;
 
 /// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
@@ -60,7 +60,8 @@ pub struct Settings {
     pub max_in_flight: u32,
 
     /// Most calls under way at once of one caller, by its certificate's name or its address, while less
-    /// than a quarter of all places is free; 0 sets no such limit [default: half of --max-in-flight]
+    /// than a quarter of all permits is free; 0 for none, where a proxy speaks for everybody. Half of
+    /// --max-in-flight if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub max_in_flight_per_caller: Option<u32>,
 
@@ -103,7 +104,7 @@ pub struct Server {
 #[derive(Debug, Clone)]
 struct Door {
     tls: Option<Tls>,
-    places: Places,
+    permits: Permits,
     bounds: Bounds,
     phase: watch::Receiver<Phase>,
 }
@@ -188,9 +189,9 @@ impl Server {
     ) {
         let door = Door {
             tls: self.tls.clone(),
-            places: self.layers.places.clone(),
+            permits: self.layers.permits.clone(),
             bounds: Bounds {
-                // One connection may use all places, and its excess is shed, not kept waiting in the client.
+                // One connection may use all permits, and its excess is shed, not kept waiting in the client.
                 max_streams: self.settings.max_in_flight.saturating_add(SPARE_STREAMS),
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
@@ -213,7 +214,7 @@ impl Door {
     async fn admit(mut self, stream: TcpStream, address: SocketAddr, services: Services) {
         let ip = address.ip();
         let Some(tls) = self.tls else {
-            let peer = self.places.peer(Identity::default(), ip);
+            let peer = self.permits.peer(Identity::default(), ip);
             return connection::serve(stream, peer, services, self.bounds, self.phase).await;
         };
         let accepted = tokio::select! {
@@ -228,7 +229,7 @@ impl Door {
                 return;
             }
         };
-        let peer = self.places.peer(identity, ip);
+        let peer = self.permits.peer(identity, ip);
         if !peer.may_call() {
             tracing::warn!(
                 peer = peer.identity(),

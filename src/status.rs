@@ -125,7 +125,7 @@ impl Verdict {
         let message = match shed {
             Shed::All => "Too many calls are under way here; nothing was sent.",
             Shed::Caller => {
-                "Too many calls of this caller are under way while places are short; nothing was sent."
+                "Too many calls of this caller are under way while permits are short; nothing was sent."
             }
         };
         let message = message.to_owned();

@@ -106,6 +106,7 @@ impl Upstream {
         call: &Call,
         command: UpdateCommand,
     ) -> impl Future<Output = Result<Accepted, UpstreamError>> {
+        // Made here, so that no command is kept in memory while the upstream is waited for.
         let put = RestCall::update(&self.shared.update, command);
         async move { self.make(call, &put).await }
     }
@@ -126,11 +127,16 @@ impl Upstream {
         let mut retries = Retries::new(self.shared.max_retries, rest.idempotent);
         let mut previous = None;
         loop {
-            let limit = Limit::new(self.shared.attempt_timeout, &call.deadline)?;
-            if let Err(wait) = breaker.admit() {
+            let limit = Limit::new(self.shared.attempt_timeout, &call.deadline);
+            let admitted = limit.and_then(|limit| match breaker.admit() {
+                Ok(()) => Ok(limit),
+                Err(wait) => Err(UpstreamError::KnownDown(wait)),
+            });
+            let limit = match admitted {
+                Ok(limit) => limit,
                 // The failure before says more than that no other attempt was made.
-                return Err(previous.unwrap_or(UpstreamError::KnownDown(wait)));
-            }
+                Err(error) => return Err(previous.unwrap_or(error)),
+            };
             match &previous {
                 // A call that never reaches the upstream must not pay for others to do so.
                 None => budget.deposit(),

@@ -97,11 +97,11 @@ pub(super) async fn serve(
     tokio::select! {
         _ended = connection.as_mut() => {}
         () = sleep_until(until) => peer.cut_off(),
-        // Draining may end sooner than the grace of an old connection.
-        until = draining(&mut phase) => tokio::select! {
-            _ended = connection.as_mut() => {}
-            () = sleep_until(until) => peer.cut_off(),
-        },
+        // Draining may end sooner than the grace of an old connection, never later.
+        () = async {
+            let drained = draining(&mut phase).await;
+            sleep_until(drained.min(until)).await;
+        } => peer.cut_off(),
     }
 }
 

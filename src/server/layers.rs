@@ -17,9 +17,9 @@ use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::admission::Admission;
 use super::metrics::Calls;
-use super::places::{Limit, Places};
+use super::permits::{Limit, Permits};
 use super::record::Record;
-use super::rescue::{Rescue, Words};
+use super::rescue::{MAX_ARRIVAL, Rescue, Words};
 use crate::health::Health;
 use crate::names::METHOD_PATH;
 use crate::proto::v1::meeting_control_server::MeetingControlServer;
@@ -30,8 +30,6 @@ use crate::telemetry::trace::Tracing;
 const MAX_MESSAGE: usize = 16 * 1024;
 /// The most calls of health and reflection at once whose request has not arrived.
 const MAX_ASIDE: usize = 256;
-/// How long the request of such a call may take.
-const MAX_ASIDE_ARRIVAL: Duration = Duration::from_secs(5);
 /// Services that are served beside our own, by the beginnings of their paths.
 const ASIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
@@ -41,7 +39,7 @@ pub struct Layers {
     /// The longest time for a call.
     limit: Duration,
     /// For the calls of all connections of all threads.
-    pub(super) places: Places,
+    pub(super) permits: Permits,
     calls: Arc<Calls>,
     tracing: Option<Tracing>,
     aside: Routes,
@@ -61,15 +59,15 @@ pub(super) struct Services {
 /// Our own service within its layers.
 type Ours = Record<Rescue<Admission<Limit<MeetingControlServer<Service>>>>>;
 
-/// An answer under way; a rare one is boxed, so that the others need no place for it.
-pub(super) type Answer = Either<
+/// An answer under way; a rare one is boxed, so that the others need no room for it.
+pub(super) type Answering = Either<
     Oneshot<Ours, Request<Incoming>>,
     BoxFuture<'static, Result<Response<Body>, Infallible>>,
 >;
 
 impl Layers {
     /// `limit` is the longest time for a call; `max` may be under way at once, and `share` of one caller
-    /// while places are short, 0 for as many as there are. Calls are counted
+    /// while permits are short, 0 for as many as there are. Calls are counted
     /// by `calls`, and have spans where there is `tracing`.
     ///
     /// # Errors
@@ -87,7 +85,7 @@ impl Layers {
         let aside = add(aside, &places_aside, reflection().build_v1alpha()?);
         Ok(Self {
             limit,
-            places: Places::new(max, share),
+            permits: Permits::new(max, share),
             calls,
             tracing,
             aside: aside.prepare(),
@@ -123,10 +121,10 @@ impl Layers {
             })
             // Before anything is spent on a peer that may not call.
             .layer_fn(Admission)
-            // A place for each call, or a refusal at once.
+            // A permit for each call, or a refusal at once.
             .layer_fn(|inner| Limit {
                 inner,
-                places: self.places.clone(),
+                permits: self.permits.clone(),
             })
             .service(MeetingControlServer::new(service).max_decoding_message_size(MAX_MESSAGE))
     }
@@ -134,7 +132,7 @@ impl Layers {
 
 impl Services {
     /// Has the service that a request names answer it.
-    pub(super) fn answer(&self, request: Request<Incoming>) -> Answer {
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Answering {
         let path = request.uri().path();
         if path == METHOD_PATH {
             Either::Left(self.ours.clone().oneshot(request))
@@ -147,7 +145,7 @@ impl Services {
 }
 
 /// Adds a service that is not limited by our own service's load, yet bounded as well.
-fn add<S>(routes: Routes, places: &GlobalConcurrencyLimitLayer, service: S) -> Routes
+fn add<S>(routes: Routes, permits: &GlobalConcurrencyLimitLayer, service: S) -> Routes
 where
     S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
         + NamedService
@@ -160,7 +158,7 @@ where
     let layers = ServiceBuilder::new()
         .layer_fn(|inner| Record {
             inner,
-            limit: MAX_ASIDE_ARRIVAL,
+            limit: MAX_ARRIVAL,
             metrics: None,
             tracing: None,
         })
@@ -170,7 +168,7 @@ where
         })
         .layer_fn(Admission)
         .load_shed()
-        .layer(places.clone());
+        .layer(permits.clone());
     routes.add_service(layers.named_layer(service))
 }
 

@@ -43,7 +43,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = UnderWay<S::Future>;
+    type Future = Recording<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -61,7 +61,7 @@ where
         ));
         request.extensions_mut().insert(Arc::clone(&call));
         let open = Open::new(Arc::clone(&call), self.metrics.clone());
-        UnderWay {
+        Recording {
             answer: self.inner.call(Recorded { call, request }),
             open,
         }
@@ -71,14 +71,14 @@ where
 pin_project! {
     /// A call under way.
     #[derive(Debug)]
-    pub(super) struct UnderWay<F> {
+    pub(super) struct Recording<F> {
         #[pin]
         answer: F,
         open: Open,
     }
 }
 
-impl<F, E> Future for UnderWay<F>
+impl<F, E> Future for Recording<F>
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {

@@ -27,7 +27,7 @@ use crate::status::{Shed, Verdict};
 /// unless the request itself has not arrived.
 pub(super) const BACKSTOP: Duration = Duration::from_millis(10);
 
-/// How long a request message may take to arrive: a place is not held for those that never do.
+/// How long a request message may take to arrive: a permit is not held for those that never do.
 pub(super) const MAX_ARRIVAL: Duration = Duration::from_secs(2);
 
 /// Makes sure that each call has an answer.
@@ -52,7 +52,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = UnderWay<S::Future>;
+    type Future = Rescuing<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // What keeps the layers inside from being ready is told by the call's own error.
@@ -61,7 +61,7 @@ where
 
     fn call(&mut self, recorded: Recorded<B>) -> Self::Future {
         let Recorded { call, request } = recorded;
-        UnderWay {
+        Rescuing {
             inner: Some(self.inner.call(request)),
             backstop: sleep(MAX_ARRIVAL.min(call.deadline.limit() + BACKSTOP)),
             words: self.words.clone(),
@@ -73,7 +73,7 @@ where
 pin_project! {
     /// A call under way.
     #[derive(Debug)]
-    pub(super) struct UnderWay<F> {
+    pub(super) struct Rescuing<F> {
         // Gone once it has answered or is given up.
         #[pin]
         inner: Option<F>,
@@ -84,7 +84,7 @@ pin_project! {
     }
 }
 
-impl<F> Future for UnderWay<F>
+impl<F> Future for Rescuing<F>
 where
     F: Future<Output = Result<Response<Body>, BoxError>>,
 {

@@ -50,7 +50,7 @@ impl Verdict {
                 "UPSTREAM_NOT_HTTP",
                 "The REST API's answer is not HTTP",
             ),
-            UpstreamError::NotTaken(_) => (
+            UpstreamError::NotTaken { .. } => (
                 Code::Unavailable,
                 "UPSTREAM_NOT_TAKEN",
                 "The REST API did not take the request on",

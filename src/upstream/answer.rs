@@ -57,6 +57,8 @@ pub struct Answer {
 pub enum Extent {
     /// All of it.
     Whole,
+    /// All that came before the connection ended: without a length, that may be its end or not.
+    Unframed,
     /// The beginning: it is longer than what is read.
     Cut,
     /// Perhaps a beginning: the rest did not come. A success cannot be told from such an answer.
@@ -121,6 +123,7 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
         None if !succeeded => Basis::Status,
         None if is_page(answer, text) => Basis::Page,
         None if is_compressed(answer) || answer.extent == Extent::Lost => Basis::Unreadable,
+        None if answer.extent == Extent::Unframed && text::is_unfinished(text) => Basis::Unreadable,
         None => return None,
     };
     let body_id = envelope.request_id.map(|id| tidy(&id, MAX_TEXT, token));
@@ -164,7 +167,7 @@ fn may_hide_a_code(answer: &Answer, text: &str, code: Option<&str>) -> bool {
     let is_broken = || text.starts_with(['{', '[']) && !text::is_json(text);
     answer.status.is_client_error()
         && !CLEAR.contains(&answer.status.as_u16())
-        && (answer.extent != Extent::Whole
+        && (matches!(answer.extent, Extent::Cut | Extent::Lost)
             || is_compressed(answer)
             || is_broken()
             || code.is_some_and(error_code::is_of_the_api)

@@ -90,6 +90,7 @@ impl<'a> Attempt<'a> {
         transport: &Transport,
         limit: Limit,
     ) -> impl Future<Output = (Result<R::Success, UpstreamError>, Duration)> {
+        // Made here, so that nothing of it is kept in memory while the upstream is waited for.
         let request = Request {
             method: rest.method.clone(),
             url: rest.url.clone(),

@@ -43,7 +43,12 @@ impl Breaker {
     /// # Errors
     /// The time until the next probe, when the upstream is known to be unreachable.
     pub(super) fn admit(&self) -> Result<(), Duration> {
-        let admitted = self.change(|state| state.admit(Instant::now()));
+        let mut admitted = Ok(());
+        self.change(|state| {
+            let (after, result) = state.admit(Instant::now());
+            admitted = result;
+            after
+        });
         if admitted.is_err() {
             self.metrics.breaker_refused.inc();
         }
@@ -52,10 +57,9 @@ impl Breaker {
 
     /// A connection was made, or an answer came over one that was there.
     pub(super) fn reached(&self) {
-        let before = self.change(|state| (state.reached(Instant::now()), state));
+        let (before, _) = self.change(|state| state.reached(Instant::now()));
         if let State::Open { .. } = before {
             tracing::info!("the upstream is back");
-            self.metrics.breaker_state.set(CLOSED);
         }
     }
 
@@ -64,26 +68,27 @@ impl Breaker {
         if !self.armed {
             return;
         }
-        let (before, after) = self.change(|state| {
-            let after = state.missed(started, Instant::now());
-            (after, (state, after))
-        });
-        if let (State::Closed { missed, .. }, State::Open { .. }) = (before, after) {
+        let change = self.change(|state| state.missed(started, Instant::now()));
+        if let (State::Closed { missed, .. }, State::Open { .. }) = change {
             tracing::error!(
                 missed = missed + 1,
                 cause = cause(),
                 "the upstream is down: calls are refused at once until it is reached again",
             );
-            self.metrics.breaker_state.set(OPEN);
         }
     }
 
-    fn change<T>(&self, change: impl FnOnce(State) -> (State, T)) -> T {
+    /// Changes the state, and the metric with it. Returns what it was and what it is.
+    fn change(&self, change: impl FnOnce(State) -> State) -> (State, State) {
         // The state is a plain value, so it is whole even after a panic.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (after, result) = change(*state);
-        *state = after;
-        result
+        let before = *state;
+        *state = change(before);
+        self.metrics.breaker_state.set(match *state {
+            State::Closed { .. } => CLOSED,
+            State::Open { .. } => OPEN,
+        });
+        (before, *state)
     }
 }
 

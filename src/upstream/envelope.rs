@@ -35,6 +35,12 @@ pub(super) struct Envelope {
 /// Reads the body of an answer with this HTTP status. `None` when it holds no code, and for a 2xx also
 /// when nothing in it speaks of a failure.
 pub(super) fn read(text: &str, status: u16) -> Option<Envelope> {
+    // Some gateways encode the body of another once more.
+    let encoded = text
+        .starts_with('"')
+        .then(|| serde_json::from_str::<String>(text));
+    let encoded = encoded.and_then(Result::ok);
+    let text = encoded.as_deref().unwrap_or(text);
     let fields: Vec<_> = fields(text).collect();
     let denial = fields.iter().find(|field| denies_success(field));
     let succeeded = (200..=299).contains(&status);

@@ -38,7 +38,12 @@ pub enum UpstreamError {
     },
     /// The upstream closed the connection and said that it had not processed the request.
     #[error("the upstream did not take the request on")]
-    NotTaken(#[source] Source),
+    NotTaken {
+        /// What the connection said.
+        source: Source,
+        /// The connection had served before, so it may well have been closed while it lay idle.
+        stale: bool,
+    },
     /// What came back is not HTTP.
     #[error("the upstream's answer is not HTTP")]
     NotHttp(#[source] Source),
@@ -58,7 +63,7 @@ pub enum UpstreamError {
         /// How far the attempt had come.
         progress: Progress,
     },
-    /// The upstream gave no answer for a while; nothing was sent. It is asked again in so long.
+    /// The upstream could not be reached for a while, so nothing was sent. It is tried again in so long.
     #[error("the upstream is known to be down")]
     KnownDown(Duration),
     /// The upstream answered, and said no.
@@ -108,7 +113,7 @@ impl UpstreamError {
             | Self::ConnectFailed(_)
             | Self::ConnectTimedOut(_)
             | Self::TlsFailed(_)
-            | Self::NotTaken(_)
+            | Self::NotTaken { .. }
             | Self::KnownDown(_) => Outcome::NotApplied,
             Self::NotHttp(_) => Outcome::Unknown,
             Self::ConnectionLost { progress, .. }
@@ -124,7 +129,7 @@ impl UpstreamError {
     /// Whether the attempt met a pooled connection that the peer had closed.
     pub fn is_stale(&self) -> bool {
         match self {
-            Self::ConnectionLost { stale, .. } => *stale,
+            Self::ConnectionLost { stale, .. } | Self::NotTaken { stale, .. } => *stale,
             Self::Refused(refusal) => refusal.stale,
             _ => false,
         }
@@ -137,7 +142,7 @@ impl UpstreamError {
             | Self::ConnectFailed(_)
             | Self::ConnectTimedOut(_)
             | Self::ConnectionLost { .. }
-            | Self::NotTaken(_)
+            | Self::NotTaken { .. }
             | Self::AttemptTimedOut { .. } => Retry::Backoff,
             Self::TlsFailed(_)
             | Self::NotHttp(_)

@@ -29,7 +29,7 @@ pub(super) enum AttemptEnd {
     Accepted,
     /// The upstream answered, and said no.
     Refused,
-    /// Nothing was sent.
+    /// Nothing was sent, or nothing of it was taken on.
     NotSent,
     /// Something was sent, and no answer came that can be understood.
     NoAnswer,

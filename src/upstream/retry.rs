@@ -1,7 +1,7 @@
 //! When an attempt is followed by another: what can pass, within the deadline and the budget.
 //!
-//! The call sets absolute values, so repeating it is harmless at once; a late repeat could undo what
-//! a host did meanwhile, so the window is the deadline and never more.
+//! A change sets absolute values, so repeating it at once is harmless; a late repeat could undo what a host
+//! did meanwhile, so the window is the deadline and never more.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) struct Budget {
 /// Why an attempt followed another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryReason {
-    /// The attempt before was not sent.
+    /// The attempt before was not sent, or not taken on.
     NotSent,
     /// The attempt before was refused, and changed nothing.
     Refused,

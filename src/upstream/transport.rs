@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use reqwest::{Body, Response};
@@ -151,15 +152,26 @@ async fn receive(
 ) -> Result<Answer, UpstreamError> {
     let (status, http2) = (response.status(), response.version() == Version::HTTP_2);
     let headers = std::mem::take(response.headers_mut());
+    let framed =
+        http2 || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
     let mut body = BytesMut::new();
     let reading = read(Body::from(response), http2, &mut body);
     let extent = if status.is_success() {
         // A success could still turn out to be none.
         reading.await?
     } else {
+        // An exchange that was given up is past its time, and must end without breaking its connection.
         let left = due.saturating_duration_since(Instant::now());
-        let read = timeout(MAX_BODY_WAIT.min(left.mul_f64(0.8)), reading).await;
+        let wait = match left.is_zero() {
+            true => MAX_BODY_WAIT,
+            false => MAX_BODY_WAIT.min(left.mul_f64(0.8)),
+        };
+        let read = timeout(wait, reading).await;
         read.unwrap_or(Ok(Extent::Lost)).unwrap_or(Extent::Lost)
+    };
+    let extent = match extent {
+        Extent::Whole if !framed => Extent::Unframed,
+        extent => extent,
     };
     body.truncate(MAX_BODY);
     Ok(Answer {

@@ -98,3 +98,61 @@ async fn an_upstream_that_is_down_is_not_waited_for_and_is_noticed_when_it_is_ba
     assert_eq!(facade.metric("meeting_control_breaker_state "), 0.0);
     assert_eq!(upstream.requests().len(), 1);
 }
+
+#[tokio::test]
+async fn a_retry_that_meets_an_open_breaker_ends_with_the_failure_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let mut settings = Settings::default();
+    settings.upstream.max_retries = 10;
+    let facade = Facade::with(&format!("http://{address}"), settings).await;
+    // Its own attempts open it.
+    let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+    assert_eq!(failure.reason, "UPSTREAM_UNREACHABLE");
+    assert!(
+        (5..11).contains(&failure.attempts()),
+        "{}",
+        failure.attempts()
+    );
+    assert_eq!(facade.metric("meeting_control_breaker_state "), 1.0);
+}
+
+#[tokio::test]
+async fn a_caller_over_its_share_is_told_so_while_permits_are_short() {
+    let upstream = Script::start([Step::Hang]).await;
+    let mut settings = Settings::default();
+    settings.server.max_in_flight = 8;
+    settings.server.max_in_flight_per_caller = Some(4);
+    let facade = Facade::with(&upstream.base, settings).await;
+    let mut waiting = Vec::new();
+    // Seven are let through: a quarter is free until then.
+    for _ in 0..7 {
+        let mut client = facade.client().await;
+        waiting.push(tokio::spawn(async move {
+            client.update_started_conf_config(lock(MEETING)).await
+        }));
+    }
+    eventually("seven are under way", || upstream.requests().len() == 7).await;
+    let failure = Failure::of(&facade.lock(MEETING).await.unwrap_err());
+    assert_eq!(
+        (failure.code, failure.reason.as_str()),
+        ("RESOURCE_EXHAUSTED", "OVERLOADED")
+    );
+    assert!(
+        failure.message.contains("of this caller"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(
+        facade.metric("meeting_control_shed_total{limit=\"caller\"} "),
+        1.0
+    );
+    assert_eq!(
+        facade.metric("meeting_control_shed_total{limit=\"all\"} "),
+        0.0
+    );
+    for call in waiting {
+        call.abort();
+    }
+}

@@ -515,3 +515,54 @@ fn a_code_that_refuses_one_of_several_settings_leaves_doubt_about_the_others() {
         assert_eq!(error.refusal().unwrap().outcome(), expected);
     }
 }
+
+#[test]
+fn a_success_without_a_length_that_ends_too_soon_cannot_be_read() {
+    for (body, extent, expected) in [
+        (r#"{"returnCode":111072083"#, Extent::Unframed, true),
+        (r#"{"returnCode":0,"returnDe"#, Extent::Unframed, true),
+        (r#"{"returnCode":0}"#, Extent::Unframed, false),
+        ("OK", Extent::Unframed, false),
+        ("", Extent::Unframed, false),
+        (r#"{"returnCode":"#, Extent::Whole, false),
+    ] {
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            extent,
+            idle: false,
+        };
+        let token = ControlToken::for_tests();
+        let context = Context {
+            token: &token,
+            settings: 1,
+            now: SystemTime::UNIX_EPOCH,
+        };
+        assert_eq!(refusal(&answer, &context).is_some(), expected, "{body}");
+    }
+}
+
+#[test]
+fn a_body_that_was_encoded_twice_is_read_all_the_same() {
+    let token = ControlToken::for_tests();
+    let context = Context {
+        token: &token,
+        settings: 1,
+        now: SystemTime::UNIX_EPOCH,
+    };
+    for (body, refused) in [
+        (r#""{\"returnCode\":111072083}""#, true),
+        (r#""{\"returnCode\":0}""#, false),
+        (r#""OK""#, false),
+    ] {
+        let answer = Answer {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            extent: Extent::Whole,
+            idle: false,
+        };
+        assert_eq!(refusal(&answer, &context).is_some(), refused, "{body}");
+    }
+}

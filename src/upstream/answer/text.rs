@@ -61,6 +61,12 @@ pub(super) fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
+/// Whether a text begins as a JSON object or list, and ends before that does.
+pub(super) fn is_unfinished(text: &str) -> bool {
+    text.starts_with(['{', '['])
+        && serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
+}
+
 /// A text of the upstream's on one line of at most `max` characters: without the token, which an answer may
 /// quote, and without what a reader cannot see, which could make a line look like another. It is cut last,
 /// so that no part of the token is left.

@@ -11,7 +11,7 @@ impl Breaker {
     }
 
     fn is_closed(&self) -> bool {
-        self.change(|state| (state, matches!(state, State::Closed { .. })))
+        matches!(self.change(|state| state), (State::Closed { .. }, _))
     }
 
     /// A connection that is begun now and fails at once.

@@ -24,6 +24,13 @@ fn lost(stale: bool) -> UpstreamError {
     }
 }
 
+fn not_taken(stale: bool) -> UpstreamError {
+    UpstreamError::NotTaken {
+        source: "going away".into(),
+        stale,
+    }
+}
+
 /// What follows `error`, the first failure of a call with up to two retries, found out at once.
 fn after(error: &UpstreamError) -> Next {
     Retries::new(2, true).next(error, Duration::ZERO, PLENTY, &Budget::new(false))
@@ -65,7 +72,8 @@ async fn each_kind_of_failure_has_its_number_of_retries() {
         (3, &refused_once, 1),
         (3, &|| UpstreamError::NotHttp("x".into()), 0),
         (3, &|| UpstreamError::TlsFailed("x".into()), 0),
-        (3, &|| UpstreamError::NotTaken("x".into()), 3),
+        (3, &|| not_taken(false), 3),
+        (3, &|| not_taken(true), 4),
         (3, &|| lost(false), 3),
         // One for nothing, and those of any lost connection.
         (3, &|| lost(true), 4),

@@ -203,8 +203,8 @@ impl Renewal {
                     // The name may have another address all the same.
                     self.recipe.send_modify(|_| {});
                 }
-                // The runtime is shutting down.
-                Err(_) => return,
+                Err(error) if error.is_cancelled() => return,
+                Err(_panic) => tracing::warn!("the roots in use are kept"),
             }
         }
     }

@@ -1,21 +1,24 @@
-//! Connections are made by tasks of their own: one that a call has begun goes on when the call gives up, and
-//! tells the breaker whether the upstream can be reached. An attempt learns whether its connection was made
-//! for it or had served before.
+//! Connections are made by tasks of their own: one that a call has begun is made to its end when the call
+//! gives up, and tells the breaker whether the upstream can be reached. An attempt learns whether its
+//! connection was made for it or had served before: the HTTP client asks for one within the task of the
+//! attempt, so a task-local flag finds its way back.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, Service, ServiceExt as _};
 
-use crate::causes::causes;
+use crate::causes::{causes, find};
 use crate::upstream::breaker::Breaker;
 
-/// The most connections of one thread that are made at once as tasks of their own; those beyond end with
+/// The most connections of one HTTP client that are made at once as tasks of their own; those beyond end with
 /// their calls.
 const MAX_TASKS: usize = 256;
 /// How much longer than the caller's own limit for connecting a task waits, so that the caller's, which has
@@ -74,6 +77,19 @@ impl<S> Clone for Connect<S> {
 #[error("connecting took too long")]
 struct TooLong;
 
+/// Whether this machine is at fault, which has no file, port or memory left: that says nothing of the
+/// upstream.
+fn is_ours(error: &(dyn std::error::Error + 'static)) -> bool {
+    const OURS: [Errno; 4] = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::ADDRNOTAVAIL,
+        Errno::NOBUFS,
+    ];
+    let code = find::<io::Error>(error).and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| OURS.contains(&Errno::from_raw_os_error(code)))
+}
+
 impl<S, Target> Service<Target> for Connect<S>
 where
     S: Service<Target, Error = BoxError> + Clone + Send + Sync + 'static,
@@ -101,6 +117,12 @@ where
             };
             match &result {
                 Ok(_) => inner.breaker.reached(),
+                Err(error) if is_ours(&**error) => {
+                    tracing::warn!(
+                        cause = causes(&**error),
+                        "no connection can be made from here"
+                    );
+                }
                 Err(error) => inner.breaker.missed(started, || causes(&**error)),
             }
             result

@@ -38,7 +38,10 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
     // have passed on, too.
     let uncovered = http2.is_some_and(|error| error.is_go_away() && error.is_remote());
     if uncovered && progress != Progress::Answered {
-        return UpstreamError::NotTaken(error.into());
+        return UpstreamError::NotTaken {
+            source: error.into(),
+            stale: reused,
+        };
     }
     // A stream that is reset leaves its connection alive, so that was not stale.
     let stream_alone = http2.is_some_and(h2::Error::is_reset);

@@ -1,0 +1,178 @@
+//! How many calls may be under way at once: in all, and of one caller while permits are short.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tonic::body::Body;
+use tower::{BoxError, Service};
+
+use crate::call::{Identity, Peer};
+use crate::status::Shed;
+
+/// A caller over its share is refused while less than this part of all permits is free.
+const SHORT: usize = 4;
+/// Above so many callers, those that have gone are forgotten.
+const MAX_CALLERS: usize = 4096;
+
+/// The permits for calls, for all threads. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Permits(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    max: usize,
+    /// Each caller's share.
+    share: usize,
+    taken: AtomicUsize,
+    /// How many permits each caller has taken, as long as it has a connection.
+    callers: Mutex<HashMap<Caller, Weak<AtomicUsize>>>,
+}
+
+/// Who counts as one caller: the name in its certificate, else its address.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Caller {
+    Name(String),
+    Address(IpAddr),
+}
+
+/// A permit that a call has taken, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    shared: Arc<Shared>,
+    of_caller: Arc<AtomicUsize>,
+}
+
+impl Permits {
+    /// `max` permits, of which one caller may have `share` while they are short; 0 sets no share.
+    pub(super) fn new(max: u32, share: u32) -> Self {
+        let share = if share == 0 { max } else { share };
+        Self(Arc::new(Shared {
+            max: max as usize,
+            share: share as usize,
+            taken: AtomicUsize::new(0),
+            callers: Mutex::default(),
+        }))
+    }
+
+    /// The peer at `address` with that identity; it counts with all peers that are the same caller.
+    pub(super) fn peer(&self, identity: Identity, address: IpAddr) -> Peer {
+        let caller = match &identity.name {
+            Some(name) => Caller::Name(name.clone()),
+            None => Caller::Address(address.to_canonical()),
+        };
+        let mut callers = self
+            .0
+            .callers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= MAX_CALLERS {
+            callers.retain(|_, count| count.strong_count() > 0);
+        }
+        let count = callers.entry(caller).or_default();
+        let in_flight = count.upgrade().unwrap_or_else(|| {
+            let new = Arc::default();
+            *count = Arc::downgrade(&new);
+            new
+        });
+        Peer::new(identity, in_flight)
+    }
+
+    /// Takes a permit for a call of `peer`.
+    ///
+    /// # Errors
+    /// [`Shed`] says whose limit is reached.
+    pub(super) fn take(&self, peer: &Peer) -> Result<Permit, Shed> {
+        // A call that gets none must not keep one from another, not even for a moment.
+        let max = self.0.max;
+        let taken = self
+            .0
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < max).then_some(taken + 1)
+            });
+        let free = max - taken.map_err(|_| Shed::All)?;
+        let of_caller = peer.in_flight().fetch_add(1, Ordering::Relaxed);
+        let permit = Permit {
+            shared: Arc::clone(&self.0),
+            of_caller: Arc::clone(peer.in_flight()),
+        };
+        if of_caller >= self.0.share && free * SHORT < max {
+            return Err(Shed::Caller);
+        }
+        Ok(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.taken.fetch_sub(1, Ordering::Relaxed);
+        self.of_caller.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Holds a permit for each call; the error of one that gets none is [`Shed`].
+#[derive(Debug, Clone)]
+pub(super) struct Limit<S> {
+    pub(super) inner: S,
+    pub(super) permits: Permits,
+}
+
+impl<S, B> Service<Request<B>> for Limit<S>
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Either<Ready<Result<Response<Body>, BoxError>>, Holding<S::Future>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(|never| match never {})
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>();
+        // Without a peer, there is no connection that it could have come over: not in the product.
+        let permit = peer.map_or(Err(Shed::All), |peer| self.permits.take(peer));
+        match permit {
+            Ok(permit) => Either::Right(Holding {
+                answer: self.inner.call(request),
+                _permit: permit,
+            }),
+            Err(shed) => Either::Left(ready(Err(shed.into()))),
+        }
+    }
+}
+
+pin_project! {
+    /// A call under way.
+    #[derive(Debug)]
+    pub(super) struct Holding<F> {
+        #[pin]
+        answer: F,
+        _permit: Permit,
+    }
+}
+
+impl<F> Future for Holding<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<Body>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.project().answer.poll(cx);
+        answer.map_err(|never| match never {})
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,8 @@ def flags():
     for block in re.split(r"\n(?=      --)", run(BINARY, "serve", "--help")):
         if option := re.match(r"\s+--([a-z-]+)(?: <(\w+)>)?\n", block):
             key = re.sub(r"-(.)", lambda match: match[1].upper(), option[1])
-            default = re.search(r"\[default: (.*?)\]", block)
+            # On a line of its own: the words of the help may speak of defaults as well.
+            default = re.search(r"^ +\[default: (.*)\]$", block, re.M)
             found[key] = (re.search(r"\[env: (\w+)", block)[1], option[2], default and default[1])
     return found
 
@@ -158,7 +159,7 @@ def flags_are_values(chart):
 def other_value(key, takes, default):
     """A value of a setting that is not its default."""
     if takes in ("ADDRESS", "DURATION", "NUMBER"):
-        before, number, unit = re.fullmatch(r"(.*?)(\d+)(\w*)", default).groups()
+        before, number, unit = re.fullmatch(r"(.*?)(\d+)(\w*)", default or "0").groups()
         return f"{before}{int(number) + 1}{unit}" if before or unit else int(number) + 1
     return {
         None: True,
@@ -204,6 +205,7 @@ RIGHT = {
     "maxConnectionAge": ["1ms", "24h", "1h 30m 5s 250ms"],
     "maxConnectionAgeGrace": ["0s", "24h"],
     "maxInFlight": [1, 1_000_000],
+    "maxInFlightPerCaller": [0, 1, 4_294_967_295],
     "maxRetries": [0, 10],
     "timeout": ["5s", "24h"],
     "upstream": [
@@ -226,6 +228,7 @@ WRONG = {
     "maxConnectionAge": ["0s", "25h", "1441m"],
     "maxConnectionAgeGrace": ["24h 1s"],
     "maxInFlight": [0, 1_000_001, -1, 1.5],
+    "maxInFlightPerCaller": [4_294_967_296, -1, 1.5, "half"],
     "maxRetries": [11, -1],
     "timeout": ["0s", "1w"],
     "upstream": [

@@ -129,8 +129,11 @@ No recording rules: the counters have some twenty series per replica, so they wo
     sum by (namespace, pod) (rate(grpc_server_started_total{ {{- $calls }}}[5m])) > {{ .threshold.MeetingControlShedding }}
   summary: Pod {{ "{{ $labels.pod }}" }} refuses {{ "{{ $value | humanizePercentage }}" }} of its calls
   description: >-
-    Callers get RESOURCE_EXHAUSTED with reason OVERLOADED, and nothing is changed. {{ $limit }} calls are under
-    way at once, the limit of `config.maxInFlight`. See first whether calls have become slow (MeetingControlSlow,
+    Callers get RESOURCE_EXHAUSTED with reason OVERLOADED, and nothing is changed. The label `limit` of
+    `meeting_control_shed_total` says whose limit it was. `all`: {{ $limit }} calls are under way at once
+    (`config.maxInFlight`). `caller`: three quarters of these places are taken, one caller has its share of them
+    (`config.maxInFlightPerCaller`) and wants more, and the others are served; with mTLS, `peer` in `{{ $logs }}` names it.
+    If it is a gateway or a proxy that speaks for everybody, set that value to 0. See first whether calls have become slow (MeetingControlSlow,
     MeetingControlUpstreamDown): then more replicas do not help, the REST API must recover. If traffic has grown,
     {{ $grow }}. If only one replica is busy, its callers hold single connections: have them use the headless service with `round_robin`.
 
@@ -138,28 +141,28 @@ No recording rules: the counters have some twenty series per replica, so they wo
   expr: max by (namespace, pod) (grpc_server_in_flight{ {{- $calls }}}) / {{ $limit }} > {{ .threshold.MeetingControlInFlightHigh }}
   summary: Pod {{ "{{ $labels.pod }}" }} is at {{ "{{ $value | humanizePercentage }}" }} of its calls at once
   description: >-
-    Callers notice nothing yet; at {{ $limit }} (`config.maxInFlight`), more calls are refused with
-    RESOURCE_EXHAUSTED. Calls pile up when the REST API is slow, so look at the time of attempts first
+    At three quarters of {{ $limit }} (`config.maxInFlight`), callers that want more than `config.maxInFlightPerCaller`
+    are refused with RESOURCE_EXHAUSTED, and at {{ $limit }} all are. Calls pile up when the REST API is slow, so look at the time of attempts first
     (`meeting_control_upstream_attempt_seconds`). If it is as always, traffic has grown: {{ $grow }}.
 
 - alert: MeetingControlUpstreamDown
   # A breaker stays open while nobody calls, which says nothing about the REST API now.
   expr: |-
     {{ $open }} >= {{ .threshold.MeetingControlUpstreamDown }}
-  summary: '{{ "{{ $value | humanizePercentage }}" }} of the busy replicas of {{ $here }} get no answer from the REST API'
+  summary: '{{ "{{ $value | humanizePercentage }}" }} of the busy replicas of {{ $here }} cannot reach the REST API'
   description: >-
     The breaker is open: callers get UNAVAILABLE with reason UPSTREAM_DOWN at once, nothing is changed, and one call
-    each second finds out whether the REST API is back, so nothing needs a restart. The cause is in the line
+    each second is let through to find out whether the REST API can be reached again, so nothing needs a restart. The cause is in the line
     "the upstream is down" of `{{ $logs }}`. A name that is not found, a refused connection or a failed handshake point
     to name service, egress policy, proxy or certificates: see whether other pods reach {{ $values.config.upstream }}.
-    Time-outs from all replicas point to the vendor: look at their status page and call them. If a single replica is
+    Connections that time out from all replicas point to the vendor: look at their status page and call them. If a single replica is
     concerned, delete its pod, and look at its node.
 
 - alert: MeetingControlUpstreamDownPartly
   expr: |-
     {{ $open }}
     {{- if hasKey .threshold "MeetingControlUpstreamDown" }} < {{ .threshold.MeetingControlUpstreamDown }}{{ end }}
-  summary: '{{ "{{ $value | humanizePercentage }}" }} of the busy replicas of {{ $here }} get no answer from the REST API'
+  summary: '{{ "{{ $value | humanizePercentage }}" }} of the busy replicas of {{ $here }} cannot reach the REST API'
   description: >-
     Calls to these replicas get UNAVAILABLE with reason UPSTREAM_DOWN, and nothing is changed; the others serve. So it is hardly
     the REST API, but the way to it: the pods are named with the line "the upstream is down" and its cause in

@@ -141,8 +141,8 @@ No recording rules: the counters have some twenty series per replica, so they wo
   expr: max by (namespace, pod) (grpc_server_in_flight{ {{- $calls }}}) / {{ $limit }} > {{ .threshold.MeetingControlInFlightHigh }}
   summary: Pod {{ "{{ $labels.pod }}" }} is at {{ "{{ $value | humanizePercentage }}" }} of its calls at once
   description: >-
-    At three quarters of {{ $limit }} (`config.maxInFlight`), callers that want more than `config.maxInFlightPerCaller`
-    are refused with RESOURCE_EXHAUSTED, and at {{ $limit }} all are. Calls pile up when the REST API is slow, so look at the time of attempts first
+    Callers notice nothing below three quarters of {{ $limit }} (`config.maxInFlight`). From there on, those that want more than
+    `config.maxInFlightPerCaller` are refused with RESOURCE_EXHAUSTED, and at {{ $limit }} all are. Calls pile up when the REST API is slow, so look at the time of attempts first
     (`meeting_control_upstream_attempt_seconds`). If it is as always, traffic has grown: {{ $grow }}.
 
 - alert: MeetingControlUpstreamDown

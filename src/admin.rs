@@ -27,7 +27,7 @@ const MAX_HEAD: Duration = Duration::from_secs(2);
 /// Where the admin port is.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct AdminSettings {
     /// Address and port of /livez, /readyz and /metrics, over HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
     pub admin_listen: SocketAddr,

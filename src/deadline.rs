@@ -19,7 +19,7 @@ const ROUNDING: u32 = 100;
 /// Time limit of a whole call.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct DeadlineSettings {
     /// Longest time for one call, all attempts included; a caller's shorter deadline wins
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_limit)]
     pub timeout: Duration,

@@ -20,22 +20,22 @@ use crate::{admin, deadline, workers};
 /// How the façade works.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct FacadeSettings {
     /// How callers are served.
     #[command(flatten)]
-    pub server: server::Settings,
+    pub server: server::ServerSettings,
     /// How callers come in.
     #[command(flatten)]
-    pub tls: tls::Settings,
+    pub tls: tls::TlsSettings,
     /// Where probes and metrics are.
     #[command(flatten)]
-    pub admin: admin::Settings,
+    pub admin: admin::AdminSettings,
     /// How long a call may take.
     #[command(flatten)]
-    pub deadline: deadline::Settings,
+    pub deadline: deadline::DeadlineSettings,
     /// How the upstream is reached.
     #[command(flatten)]
-    pub upstream: upstream::Settings,
+    pub upstream: upstream::UpstreamSettings,
     /// Threads that serve connections; with one, whoever runs the façade does.
     #[arg(skip = workers::count())]
     pub threads: usize,
@@ -85,7 +85,7 @@ impl Facade {
     ///
     /// # Errors
     /// [`FacadeError`] when a setting cannot work.
-    pub fn new(base: &BaseUrl, settings: Settings) -> Result<Self, FacadeError> {
+    pub fn new(base: &BaseUrl, settings: FacadeSettings) -> Result<Self, FacadeError> {
         let mut metrics = Metrics::default();
         let registry = metrics.registry();
         let (calls, connections) = (Calls::register(registry), Connections::register(registry));
@@ -157,7 +157,7 @@ impl Listeners {
     ///
     /// # Errors
     /// A sentence that names the flag when an address cannot be bound.
-    pub async fn bind(settings: &Settings) -> Result<Self, String> {
+    pub async fn bind(settings: &FacadeSettings) -> Result<Self, String> {
         Ok(Self {
             grpc: bind("--listen", settings.server.listen).await?,
             admin: bind("--admin-listen", settings.admin.admin_listen).await?,

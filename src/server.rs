@@ -45,7 +45,7 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// Where gRPC is served, and within which bounds.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct ServerSettings {
     /// Address and port of the gRPC service
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:50051")]
     pub listen: SocketAddr,
@@ -82,7 +82,7 @@ pub struct Settings {
     pub max_connection_age_grace: Duration,
 }
 
-impl Settings {
+impl ServerSettings {
     /// The limit of one caller; 0 for none.
     pub fn share(&self) -> u32 {
         let half = self.max_in_flight.div_ceil(2);
@@ -95,7 +95,7 @@ impl Settings {
 pub struct Server {
     layers: Layers,
     tls: Option<Tls>,
-    settings: Settings,
+    settings: ServerSettings,
     health: Health,
     connections: Arc<Connections>,
 }
@@ -112,7 +112,7 @@ struct Door {
 impl Server {
     /// A server whose calls go through `layers`, and that tells `health` whether it is up.
     pub fn new(
-        settings: Settings,
+        settings: ServerSettings,
         tls: Option<Tls>,
         layers: Layers,
         health: Health,

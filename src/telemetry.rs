@@ -20,7 +20,7 @@ pub mod traceparent;
 /// What is logged, and how.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct LogSettings {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
@@ -46,7 +46,7 @@ pub enum LogFormat {
 ///
 /// # Errors
 /// When logging has been started before.
-pub fn init(settings: &Settings) -> Result<(), TryInitError> {
+pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     let terminal = std::io::stderr().is_terminal();
     let text = match settings.log_format {
         LogFormat::Auto => terminal,

@@ -29,7 +29,7 @@ pub mod wire;
 pub use answer::Accepted;
 pub use error::UpstreamError;
 pub use gate::Progress;
-pub use settings::Settings;
+pub use settings::UpstreamSettings;
 pub use transport::{Renewal, SetupError, check_roots};
 pub use wire::BaseUrl;
 
@@ -65,7 +65,7 @@ impl Upstream {
     /// [`SetupError`] when the settings cannot work.
     pub fn new(
         base: &BaseUrl,
-        settings: &Settings,
+        settings: &UpstreamSettings,
         registry: &mut Registry,
     ) -> Result<(Self, Renewal), SetupError> {
         let metrics = Arc::new(Metrics::register(registry));

@@ -41,9 +41,9 @@ pub(super) struct Sandbox {
     rest_only: bool,
 
     #[command(flatten)]
-    facade: facade::Settings,
+    facade: facade::FacadeSettings,
     #[command(flatten)]
-    telemetry: telemetry::Settings,
+    telemetry: telemetry::LogSettings,
 }
 
 impl Sandbox {

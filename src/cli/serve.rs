@@ -31,9 +31,9 @@ pub(super) struct Serve {
     upstream: BaseUrl,
 
     #[command(flatten)]
-    facade: facade::Settings,
+    facade: facade::FacadeSettings,
     #[command(flatten)]
-    telemetry: telemetry::Settings,
+    telemetry: telemetry::LogSettings,
 }
 
 impl Serve {
@@ -49,7 +49,7 @@ impl Serve {
 
     /// The first log line: what runs, where, and within which settings.
     fn announce(&self, listeners: &Listeners) -> Result<(), Failure> {
-        let facade::Settings {
+        let facade::FacadeSettings {
             server,
             tls,
             deadline,

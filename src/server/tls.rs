@@ -31,7 +31,7 @@ const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How callers are to come in.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct TlsSettings {
     /// PEM file with the certificate chain to serve gRPC over TLS; read anew when it changes
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -66,7 +66,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TlsError`] when the settings contradict each other or a file cannot be used.
-    pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
+    pub fn load(settings: &TlsSettings) -> Result<Option<Self>, TlsError> {
         if !settings.tls_client_allow.is_empty() && settings.tls_client_ca.is_none() {
             return Err(TlsError::NamesWithoutRoots);
         }

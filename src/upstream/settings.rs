@@ -10,7 +10,7 @@ use crate::duration::parse_limit;
 /// How the upstream is reached.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
-pub struct Settings {
+pub struct UpstreamSettings {
     /// PEM file with root certificates to trust beside the system's; read anew every five minutes
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,

@@ -22,7 +22,7 @@ use super::answer::{Answer, Extent};
 use super::breaker::Breaker;
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
-use super::settings::Settings;
+use super::settings::UpstreamSettings;
 use super::wire::BaseUrl;
 
 mod clients;
@@ -72,7 +72,7 @@ impl Transport {
     /// [`SetupError`] when plaintext is not allowed or the roots cannot be used.
     pub(super) fn new(
         base: &BaseUrl,
-        settings: &Settings,
+        settings: &UpstreamSettings,
         breaker: Arc<Breaker>,
     ) -> Result<(Self, Renewal), SetupError> {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
@@ -136,7 +136,7 @@ impl Transport {
 ///
 /// # Errors
 /// [`SetupError`] when it cannot.
-pub fn check_roots(settings: &Settings) -> Result<(), SetupError> {
+pub fn check_roots(settings: &UpstreamSettings) -> Result<(), SetupError> {
     settings
         .upstream_ca
         .as_ref()

@@ -40,10 +40,10 @@ async fn a_call_that_never_reached_a_facade_says_why_and_raises_no_doubt() {
     let root = Root::new();
     let files = root.issue("localhost");
     let settings = Settings {
-        tls: tls::Settings {
+        tls: tls::TlsSettings {
             tls_cert: Some(files.cert),
             tls_key: Some(files.key),
-            ..tls::Settings::default()
+            ..tls::TlsSettings::default()
         },
         ..Settings::default()
     };

@@ -44,10 +44,10 @@ pub struct Settings {
     /// For connections, however many processors there are; with one, the test's own runtime serves them.
     pub threads: usize,
     pub timeout: Duration,
-    pub server: server::Settings,
-    pub tls: server_tls::Settings,
-    pub admin: admin::Settings,
-    pub upstream: upstream::Settings,
+    pub server: server::ServerSettings,
+    pub tls: server_tls::TlsSettings,
+    pub admin: admin::AdminSettings,
+    pub upstream: upstream::UpstreamSettings,
 }
 
 impl Default for Settings {
@@ -55,19 +55,19 @@ impl Default for Settings {
         #[derive(clap::Parser)]
         struct Serve {
             #[command(flatten)]
-            settings: facade::Settings,
+            settings: facade::FacadeSettings,
         }
         let settings = Serve::parse_from(["serve"]).settings;
         Self {
             threads: 2,
             timeout: settings.deadline.timeout,
-            server: server::Settings {
+            server: server::ServerSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 drain_delay: Duration::ZERO,
                 ..settings.server
             },
             tls: settings.tls,
-            admin: admin::Settings {
+            admin: admin::AdminSettings {
                 admin_listen: "127.0.0.1:0".parse().unwrap(),
             },
             upstream: settings.upstream,
@@ -81,11 +81,11 @@ impl Facade {
     }
 
     pub async fn with(base: &str, settings: Settings) -> Self {
-        let settings = facade::Settings {
+        let settings = facade::FacadeSettings {
             server: settings.server,
             tls: settings.tls,
             admin: settings.admin,
-            deadline: deadline::Settings {
+            deadline: deadline::DeadlineSettings {
                 timeout: settings.timeout,
             },
             upstream: settings.upstream,

@@ -22,11 +22,11 @@ fn write_until(folder: &Path, year: i32) {
     std::fs::write(folder.join("key"), key.serialize_pem()).unwrap();
 }
 
-fn settings(folder: &Path) -> Settings {
-    Settings {
+fn settings(folder: &Path) -> TlsSettings {
+    TlsSettings {
         tls_cert: Some(folder.join("cert")),
         tls_key: Some(folder.join("key")),
-        ..Settings::default()
+        ..TlsSettings::default()
     }
 }
 
@@ -41,56 +41,56 @@ fn settings_that_contradict_each_other_are_refused() {
     std::fs::write(&empty, "").unwrap();
     for (settings, named) in [
         (
-            Settings {
+            TlsSettings {
                 tls_key: None,
                 ..whole.clone()
             },
             "--tls-cert and --tls-key",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_cert: None,
                 ..whole.clone()
             },
             "--tls-cert and --tls-key",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_cert: nowhere,
                 ..whole.clone()
             },
             "--tls-cert",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_cert: Some(empty.clone()),
                 ..whole.clone()
             },
             "--tls-cert",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_key: root.clone(),
                 ..whole.clone()
             },
             "--tls-key",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_client_ca: Some(empty),
                 ..whole.clone()
             },
             "--tls-client-ca",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_client_ca: root,
-                ..Settings::default()
+                ..TlsSettings::default()
             },
             "--tls-client-ca",
         ),
         (
-            Settings {
+            TlsSettings {
                 tls_client_allow: vec!["a.b".parse().unwrap()],
                 ..whole
             },
@@ -100,7 +100,7 @@ fn settings_that_contradict_each_other_are_refused() {
         let error = Tls::load(&settings).unwrap_err().to_string();
         assert!(error.contains(named), "{named}: {error}");
     }
-    assert!(Tls::load(&Settings::default()).unwrap().is_none());
+    assert!(Tls::load(&TlsSettings::default()).unwrap().is_none());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::connect::Connect;
 use super::error::SetupError;
 use super::tls::{self, Roots};
 use crate::upstream::breaker::Breaker;
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::UpstreamSettings;
 use crate::upstream::wire::BaseUrl;
 
 /// What one client carries at once before there is another. Over HTTP/2 a client has one connection, on
@@ -142,7 +142,7 @@ impl Recipe {
     /// [`SetupError`] when the roots cannot be used.
     pub(super) fn new(
         base: &BaseUrl,
-        settings: &Settings,
+        settings: &UpstreamSettings,
         breaker: Arc<Breaker>,
     ) -> Result<(Renewal, watch::Receiver<Self>), SetupError> {
         let roots = Roots::new(base, settings);

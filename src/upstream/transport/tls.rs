@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::error::SetupError;
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::UpstreamSettings;
 use crate::upstream::wire::BaseUrl;
 
 /// Where the roots are.
@@ -22,7 +22,7 @@ pub(super) struct Roots {
 }
 
 impl Roots {
-    pub(super) fn new(base: &BaseUrl, settings: &Settings) -> Self {
+    pub(super) fn new(base: &BaseUrl, settings: &UpstreamSettings) -> Self {
         Self {
             file: settings.upstream_ca.clone(),
             file_alone: base.is_plaintext(),

@@ -2,8 +2,8 @@ use tokio::time::timeout;
 
 use super::*;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> UpstreamSettings {
+    UpstreamSettings {
         upstream_ca: None,
         allow_plaintext_upstream: false,
         attempt_timeout: Duration::from_secs(5),
@@ -64,7 +64,7 @@ fn roots_that_cannot_be_read_any_more_are_kept_and_that_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let root = rcgen::generate_simple_self_signed([]).unwrap().cert.pem();
     std::fs::write(&file, &root).unwrap();
-    let settings = Settings {
+    let settings = UpstreamSettings {
         upstream_ca: Some(file.path().to_owned()),
         ..settings()
     };

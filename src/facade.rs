@@ -98,8 +98,8 @@ impl Facade {
         let (tracing, export) = tracing.unzip();
         let health = Health::default();
         let layers = Layers::new(
+            &settings.server,
             settings.deadline.timeout,
-            (settings.server.max_in_flight, settings.server.share()),
             Arc::new(calls),
             tracing,
             &health,

@@ -26,13 +26,11 @@ use verdict::{ENCODINGS, fate};
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose limit keeps a call out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shed {
     /// The one of all calls.
-    #[error("too many calls are under way")]
     All,
     /// The caller's own.
-    #[error("too many calls of this caller are under way")]
     Caller,
 }
 

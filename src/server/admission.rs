@@ -1,16 +1,24 @@
-//! Who may call: the names in a client certificate against the list of allowed ones.
+//! Who may call: the names in a client certificate against the list of allowed ones, and a permit for each
+//! call.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use http::Request;
+use pin_project_lite::pin_project;
 use rustls::pki_types::CertificateDer;
-use tower::{BoxError, Service};
+use tower::Service;
 use webpki::EndEntityCert;
 
+use super::metrics::Calls;
+use super::permits::{Permit, Permits};
 use crate::call::{Identity, Peer};
+use crate::status::Verdict;
 
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,32 +95,73 @@ pub(super) fn identity(certificate: &CertificateDer<'_>, allow: &[NamePattern]) 
     }
 }
 
-/// The peer has no name that may call.
-#[derive(Debug, thiserror::Error)]
-#[error("the peer may not call")]
-pub(super) struct NotAdmitted;
-
-/// Lets requests through whose peer may call; to others the error is [`NotAdmitted`].
+/// Lets calls in: those of peers that may call, as long as there are permits. The error is the verdict on
+/// the others.
 #[derive(Debug, Clone)]
-pub(super) struct Admission<S>(pub(super) S);
+pub(super) struct Admission<S> {
+    pub(super) inner: S,
+    pub(super) permits: Permits,
+    /// Counts the calls that get no permit.
+    pub(super) metrics: Option<Arc<Calls>>,
+}
+
+impl<S> Admission<S> {
+    fn admit<B>(&self, request: &Request<B>) -> Result<Permit, Box<Verdict>> {
+        let peer = request.extensions().get::<Peer>();
+        let Some(peer) = peer.filter(|peer| peer.may_call()) else {
+            return Err(Box::new(Verdict::not_admitted()));
+        };
+        self.permits.take(peer).map_err(|shed| {
+            if let Some(metrics) = &self.metrics {
+                metrics.shed(shed);
+            }
+            Box::new(Verdict::overloaded(shed))
+        })
+    }
+}
 
 impl<S, B> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<B>, Error = BoxError>,
+    S: Service<Request<B>, Error = Infallible>,
 {
     type Response = S::Response;
-    type Error = BoxError;
-    type Future = Either<Ready<Result<S::Response, BoxError>>, S::Future>;
+    type Error = Box<Verdict>;
+    type Future = Either<Ready<Result<S::Response, Box<Verdict>>>, Admitted<S::Future>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Verdict>>> {
+        self.inner.poll_ready(cx).map_err(|never| match never {})
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        match request.extensions().get::<Peer>() {
-            Some(peer) if peer.may_call() => Either::Right(self.0.call(request)),
-            _ => Either::Left(ready(Err(NotAdmitted.into()))),
+        match self.admit(&request) {
+            Ok(permit) => Either::Right(Admitted {
+                answer: self.inner.call(request),
+                _permit: permit,
+            }),
+            Err(verdict) => Either::Left(ready(Err(verdict))),
         }
+    }
+}
+
+pin_project! {
+    /// A call that was let in, with its permit.
+    #[derive(Debug)]
+    pub(super) struct Admitted<F> {
+        #[pin]
+        answer: F,
+        _permit: Permit,
+    }
+}
+
+impl<F, R> Future for Admitted<F>
+where
+    F: Future<Output = Result<R, Infallible>>,
+{
+    type Output = Result<R, Box<Verdict>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.project().answer.poll(cx);
+        answer.map_err(|never| match never {})
     }
 }
 

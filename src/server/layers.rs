@@ -9,17 +9,16 @@ use futures_util::future::{BoxFuture, Either};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tonic::body::Body;
-use tonic::server::NamedService;
-use tonic::service::{LayerExt as _, Routes};
-use tower::limit::GlobalConcurrencyLimitLayer;
+use tonic::service::Routes;
 use tower::util::Oneshot;
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use super::admission::Admission;
 use super::metrics::Calls;
-use super::permits::{Limit, Permits};
+use super::permits::Permits;
 use super::record::Record;
-use super::rescue::{MAX_ARRIVAL, Rescue, Words};
+use super::rescue::{MAX_ARRIVAL, Rescue};
+use super::settings::ServerSettings;
 use crate::health::Health;
 use crate::names::METHOD_PATH;
 use crate::proto::v1::meeting_control_server::MeetingControlServer;
@@ -29,9 +28,9 @@ use crate::telemetry::trace::Tracing;
 /// The largest request message; a real one is well under 200 bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 /// The most calls of health and reflection at once whose request has not arrived.
-const MAX_ASIDE: usize = 256;
+const MAX_BESIDE: u32 = 256;
 /// Services that are served beside our own, by the beginnings of their paths.
-const ASIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+const BESIDE: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
 /// The layers around the services, and what is the same for those of every thread.
 #[derive(Debug, Clone)]
@@ -42,91 +41,122 @@ pub struct Layers {
     pub(super) permits: Permits,
     calls: Arc<Calls>,
     tracing: Option<Tracing>,
-    aside: Routes,
+    beside: Stack<Routes>,
 }
 
 /// Everything that one thread serves. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Services {
     /// Our own method, without a router: the hot way is a comparison of one path.
-    ours: Ours,
+    ours: Stack<MeetingControlServer<Service>>,
     /// Any method and service that is not here: answered by our own as unimplemented, and not counted.
-    unknown: Ours,
+    unknown: Stack<MeetingControlServer<Service>>,
     /// Health and reflection.
-    aside: Routes,
+    beside: Stack<Routes>,
 }
 
-/// Our own service within its layers.
-type Ours = Record<Rescue<Admission<Limit<MeetingControlServer<Service>>>>>;
+/// A service within its layers.
+type Stack<S> = Record<Rescue<Admission<S>>>;
 
 /// An answer under way; a rare one is boxed, so that the others need no room for it.
 pub(super) type Answering = Either<
-    Oneshot<Ours, Request<Incoming>>,
+    Oneshot<Stack<MeetingControlServer<Service>>, Request<Incoming>>,
     BoxFuture<'static, Result<Response<Body>, Infallible>>,
 >;
 
 impl Layers {
-    /// `limit` is the longest time for a call; `max` may be under way at once, and `share` of one caller
-    /// while permits are short, 0 for as many as there are. Calls are counted
-    /// by `calls`, and have spans where there is `tracing`.
+    /// `limit` is the longest time for a call. Calls are counted by `calls`, and have spans where there is
+    /// `tracing`.
     ///
     /// # Errors
     /// When the descriptor set that reflection serves is broken: a bug in the build.
     pub fn new(
+        settings: &ServerSettings,
         limit: Duration,
-        (max, share): (u32, u32),
         calls: Arc<Calls>,
         tracing: Option<Tracing>,
         health: &Health,
     ) -> Result<Self, tonic_reflection::server::Error> {
-        let places_aside = GlobalConcurrencyLimitLayer::new(MAX_ASIDE);
-        let aside = add(Routes::default(), &places_aside, health.service());
-        let aside = add(aside, &places_aside, reflection().build_v1()?);
-        let aside = add(aside, &places_aside, reflection().build_v1alpha()?);
+        let beside = Routes::new(health.service())
+            .add_service(reflection().build_v1()?)
+            .add_service(reflection().build_v1alpha()?)
+            .prepare();
         Ok(Self {
             limit,
-            permits: Permits::new(max, share),
+            permits: Permits::new(settings.max_in_flight, settings.share()),
             calls,
             tracing,
-            aside: aside.prepare(),
+            // Not limited by our own service's load, yet bounded as well.
+            beside: Rules {
+                limit: MAX_ARRIVAL,
+                permits: Permits::new(MAX_BESIDE, 0),
+                calls: None,
+                tracing: None,
+                explain: false,
+            }
+            .around(beside),
         })
     }
 
     /// Puts the layers around the service of one thread.
     pub(super) fn around(&self, service: Service) -> Services {
+        let service = MeetingControlServer::new(service).max_decoding_message_size(MAX_MESSAGE);
+        let rules = Rules {
+            limit: self.limit,
+            permits: self.permits.clone(),
+            calls: None,
+            tracing: None,
+            explain: true,
+        };
         Services {
-            ours: self.stack(service.clone(), Some(&self.calls)),
-            unknown: self.stack(service, None),
-            aside: self.aside.clone(),
+            unknown: rules.clone().around(service.clone()),
+            ours: Rules {
+                calls: Some(Arc::clone(&self.calls)),
+                tracing: self.tracing.clone(),
+                ..rules
+            }
+            .around(service),
+            beside: self.beside.clone(),
         }
     }
+}
 
-    fn stack(&self, service: Service, calls: Option<&Arc<Calls>>) -> Ours {
+/// What the layers around a service are to do.
+#[derive(Debug, Clone)]
+struct Rules {
+    /// The longest time for a call.
+    limit: Duration,
+    permits: Permits,
+    /// Where calls are counted, if they are.
+    calls: Option<Arc<Calls>>,
+    tracing: Option<Tracing>,
+    /// Whether a status by the framework is put in our words.
+    explain: bool,
+}
+
+impl Rules {
+    fn around<S>(self, service: S) -> Stack<S> {
         // Outermost first.
         ServiceBuilder::new()
             // The record of the call sees every end, a caller's going away included.
             .layer_fn(|inner| Record {
                 inner,
                 limit: self.limit,
-                metrics: calls.cloned(),
-                tracing: calls.and(self.tracing.clone()),
+                metrics: self.calls.clone(),
+                tracing: self.tracing.clone(),
             })
-            // Answers where nobody inside does: after a panic, a late request, a refusal by a layer.
+            // Answers where nobody inside does: after a panic, a late request, a refusal to let it in.
             .layer_fn(|inner| Rescue {
                 inner,
-                words: Words {
-                    metrics: calls.cloned(),
-                    explain: true,
-                },
+                explain: self.explain,
             })
-            // Before anything is spent on a peer that may not call.
-            .layer_fn(Admission)
-            // A permit for each call, or a refusal at once.
-            .layer_fn(|inner| Limit {
+            // Innermost, so that nothing is spent on a call that may not come in.
+            .layer_fn(|inner| Admission {
                 inner,
                 permits: self.permits.clone(),
+                metrics: self.calls.clone(),
             })
-            .service(MeetingControlServer::new(service).max_decoding_message_size(MAX_MESSAGE))
+            .service(service)
     }
 }
 
@@ -136,40 +166,12 @@ impl Services {
         let path = request.uri().path();
         if path == METHOD_PATH {
             Either::Left(self.ours.clone().oneshot(request))
-        } else if ASIDE.iter().any(|service| path.starts_with(service)) {
-            Either::Right(self.aside.clone().oneshot(request.map(Body::new)).boxed())
+        } else if BESIDE.iter().any(|service| path.starts_with(service)) {
+            Either::Right(self.beside.clone().oneshot(request).boxed())
         } else {
             Either::Right(self.unknown.clone().oneshot(request).boxed())
         }
     }
-}
-
-/// Adds a service that is not limited by our own service's load, yet bounded as well.
-fn add<S>(routes: Routes, permits: &GlobalConcurrencyLimitLayer, service: S) -> Routes
-where
-    S: tower::Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-        + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send + 'static,
-{
-    let layers = ServiceBuilder::new()
-        .layer_fn(|inner| Record {
-            inner,
-            limit: MAX_ARRIVAL,
-            metrics: None,
-            tracing: None,
-        })
-        .layer_fn(|inner| Rescue {
-            inner,
-            words: Words::default(),
-        })
-        .layer_fn(Admission)
-        .load_shed()
-        .layer(permits.clone());
-    routes.add_service(layers.named_layer(service))
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -1,19 +1,9 @@
 //! How many calls may be under way at once: in all, and of one caller while permits are short.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll};
-
-use futures_util::future::Either;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
-use tonic::body::Body;
-use tower::{BoxError, Service};
 
 use crate::call::{Identity, Peer};
 use crate::status::Shed;
@@ -116,61 +106,6 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.taken.fetch_sub(1, Ordering::Relaxed);
         self.of_caller.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Holds a permit for each call; the error of one that gets none is [`Shed`].
-#[derive(Debug, Clone)]
-pub(super) struct Limit<S> {
-    pub(super) inner: S,
-    pub(super) permits: Permits,
-}
-
-impl<S, B> Service<Request<B>> for Limit<S>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Either<Ready<Result<Response<Body>, BoxError>>, Holding<S::Future>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx).map_err(|never| match never {})
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<Peer>();
-        // Without a peer, there is no connection that it could have come over: not in the product.
-        let permit = peer.map_or(Err(Shed::All), |peer| self.permits.take(peer));
-        match permit {
-            Ok(permit) => Either::Right(Holding {
-                answer: self.inner.call(request),
-                _permit: permit,
-            }),
-            Err(shed) => Either::Left(ready(Err(shed.into()))),
-        }
-    }
-}
-
-pin_project! {
-    /// A call under way.
-    #[derive(Debug)]
-    pub(super) struct Holding<F> {
-        #[pin]
-        answer: F,
-        _permit: Permit,
-    }
-}
-
-impl<F> Future for Holding<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>>,
-{
-    type Output = Result<Response<Body>, BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = self.project().answer.poll(cx);
-        answer.map_err(|never| match never {})
     }
 }
 

@@ -14,14 +14,11 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tower::load_shed::error::Overloaded;
-use tower::{BoxError, Service};
+use tower::Service;
 
-use super::admission::NotAdmitted;
-use super::metrics::Calls;
 use super::record::Recorded;
 use crate::call::Call;
-use crate::status::{Shed, Verdict};
+use crate::status::Verdict;
 
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
 /// unless the request itself has not arrived.
@@ -34,21 +31,13 @@ pub(super) const MAX_ARRIVAL: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Rescue<S> {
     pub(super) inner: S,
-    pub(super) words: Words,
-}
-
-/// What is told of a call that the layers inside do not answer.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Words {
-    /// Counts the calls that a limit turned away.
-    pub(super) metrics: Option<Arc<Calls>>,
-    /// Whether a refusal by the framework is put in our words, with details.
+    /// Whether a status by the framework is put in our words, with details.
     pub(super) explain: bool,
 }
 
 impl<S, B> Service<Recorded<B>> for Rescue<S>
 where
-    S: Service<Request<B>, Response = Response<Body>, Error = BoxError>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Box<Verdict>>,
 {
     type Response = Response<Body>;
     type Error = Infallible;
@@ -64,7 +53,7 @@ where
         Rescuing {
             inner: Some(self.inner.call(request)),
             backstop: sleep(MAX_ARRIVAL.min(call.deadline.limit() + BACKSTOP)),
-            words: self.words.clone(),
+            explain: self.explain,
             call,
         }
     }
@@ -79,14 +68,14 @@ pin_project! {
         inner: Option<F>,
         #[pin]
         backstop: Sleep,
-        words: Words,
+        explain: bool,
         call: Arc<Call>,
     }
 }
 
 impl<F> Future for Rescuing<F>
 where
-    F: Future<Output = Result<Response<Body>, BoxError>>,
+    F: Future<Output = Result<Response<Body>, Box<Verdict>>>,
 {
     type Output = Result<Response<Body>, Infallible>;
 
@@ -98,7 +87,11 @@ where
         };
         // The future is dropped after a panic, so no broken state is ever seen.
         let response = match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
-            Ok(Poll::Ready(answer)) => this.words.judge(answer),
+            Ok(Poll::Ready(Ok(response))) => match by_framework(&response) {
+                Some(status) if *this.explain => Err(Box::new(Verdict::unreadable(&status))),
+                _ => Ok(response),
+            },
+            Ok(Poll::Ready(Err(verdict))) => Err(verdict),
             Err(panic) => Err(Box::new(Verdict::broken(message_of(&*panic)))),
             Ok(Poll::Pending) => {
                 if !is_overdue(this.backstop.as_mut(), this.call, cx) {
@@ -116,41 +109,15 @@ where
     }
 }
 
-impl Words {
-    /// What the layers inside answered, or why they did not.
-    fn judge(
-        &self,
-        answer: Result<Response<Body>, BoxError>,
-    ) -> Result<Response<Body>, Box<Verdict>> {
-        let verdict = match answer {
-            Ok(response) => match self.refusal_by_framework(&response) {
-                Some(framework) => Verdict::unreadable(&framework),
-                None => return Ok(response),
-            },
-            Err(error) if error.is::<NotAdmitted>() => Verdict::not_admitted(),
-            Err(error) => match shed(&error) {
-                Some(shed) => {
-                    if let Some(metrics) = &self.metrics {
-                        metrics.shed(shed);
-                    }
-                    Verdict::overloaded(shed)
-                }
-                None => Verdict::broken(error.to_string()),
-            },
-        };
-        Err(Box::new(verdict))
+/// The status of an answer that is the framework's and not ours: it knows no details.
+fn by_framework(response: &Response<Body>) -> Option<Status> {
+    let is_ours = |status: &Status| Verdict::behind(status).is_some();
+    if response.extensions().get().is_some_and(is_ours) {
+        return None;
     }
-
-    /// A status by the framework, which knows no details; `None` where it is left as it is.
-    fn refusal_by_framework(&self, response: &Response<Body>) -> Option<Status> {
-        let is_ours = |status: &Status| Verdict::behind(status).is_some();
-        if !self.explain || response.extensions().get().is_some_and(is_ours) {
-            return None;
-        }
-        // Some of the framework's answers hold their status in the headers alone.
-        let status = Status::from_header_map(response.headers());
-        status.filter(|status| status.code() != Code::Ok)
-    }
+    // Some of the framework's answers hold their status in the headers alone.
+    let status = Status::from_header_map(response.headers());
+    status.filter(|status| status.code() != Code::Ok)
 }
 
 /// Whether a call has to be given up: its request has not arrived, or its deadline is well past.
@@ -163,12 +130,6 @@ fn is_overdue(mut backstop: Pin<&mut Sleep>, call: &Call, cx: &mut Context<'_>) 
         backstop.as_mut().reset(Instant::now() + left + BACKSTOP);
     }
     false
-}
-
-/// Whose limit kept a call out, if one did.
-fn shed(error: &BoxError) -> Option<Shed> {
-    let aside = || error.is::<Overloaded>().then_some(Shed::All);
-    error.downcast_ref().copied().or_else(aside)
 }
 
 /// What a panic said.

@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use http_body_util::Empty;
 use tokio::time::Instant;
 use tonic_types::StatusExt as _;
-use tower::{BoxError, ServiceBuilder, service_fn};
+use tower::{ServiceBuilder, service_fn};
 
-use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, Rescue, Words};
+use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, Rescue};
 use super::*;
 
-type Inner = Result<Response<Body>, BoxError>;
+type Inner = Result<Response<Body>, Box<Verdict>>;
 type Answer = Result<Response<Body>, Infallible>;
 
 fn request() -> Request<Empty<bytes::Bytes>> {
@@ -37,10 +37,7 @@ where
         })
         .layer_fn(|inner| Rescue {
             inner,
-            words: Words {
-                metrics: None,
-                explain: true,
-            },
+            explain: true,
         });
     layers.service(service_fn(inner)).call(request())
 }
@@ -82,11 +79,11 @@ async fn a_panic_costs_its_call_alone() {
 }
 
 #[tokio::test]
-async fn an_error_that_no_layer_is_made_for_is_a_fault_of_ours() {
-    let answer = observe(|_| ready(Err("a layer broke".into()))).await;
+async fn a_call_that_is_not_let_in_is_told_why() {
+    let answer = observe(|_| ready(Err(Box::new(Verdict::not_admitted())))).await;
     assert_eq!(
         reason(answer),
-        (Code::Internal, "INTERNAL_FAULT".to_owned())
+        (Code::PermissionDenied, "CLIENT_NOT_ALLOWED".to_owned())
     );
 }
 

@@ -13,8 +13,12 @@ use crate::names::GRPC_TIMEOUT;
 
 /// How much earlier than the caller's deadline the answer is sent, so that it arrives in time.
 const RESERVE: Duration = Duration::from_millis(20);
-/// The part of a `grpc-timeout` that may be none: some clients round it up by as much as 1 % of what they grant.
-const ROUNDING: u32 = 100;
+/// The part of a `grpc-timeout` that is kept back as well: some clients round it up by as much as 1 % of what
+/// they grant, and the longer a call is, the less a moment counts.
+const ROUNDING: f64 = 0.015;
+
+/// More than any call is given.
+const MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Time limit of a whole call.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,7 +68,9 @@ impl Deadline {
     pub fn start(caller: Option<Duration>, limit: Duration) -> Self {
         let caller = caller.unwrap_or(Duration::MAX);
         // A fifth keeps the reserve from eating a deadline of a few milliseconds whole.
-        let reserve = (RESERVE + caller / ROUNDING).min(caller / 5);
+        let reserve = RESERVE
+            .saturating_add(caller.min(MAX).mul_f64(ROUNDING))
+            .min(caller / 5);
         Self {
             started: Instant::now(),
             limit: limit.min(caller - reserve),
@@ -128,12 +134,12 @@ mod tests {
         for (caller, limit, expected) in [
             (None, ms(10_000), ms(10_000)),
             (Some(ms(60_000)), ms(10_000), ms(10_000)),
-            (Some(ms(1_000)), ms(10_000), ms(970)),
+            (Some(ms(1_000)), ms(10_000), ms(965)),
             // What 10 s become in C-core: the answer is there before they have passed.
             (
                 Some(ms(10_099)),
                 ms(20_000),
-                Duration::from_micros(9_978_010),
+                Duration::from_micros(9_927_515),
             ),
             (Some(ms(10_099)), ms(9_000), ms(9_000)),
             (Some(ms(10)), ms(10_000), ms(8)),

@@ -51,7 +51,7 @@ pub async fn each<F>(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::timeout;
 
     use super::*;
@@ -64,24 +64,25 @@ mod tests {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             each(&listener, 1, |mut stream, _| async move {
-                // Held until the client closes.
+                // Greeted, and held until the client closes.
+                stream.write_all(b"!").await.unwrap();
                 let _ = stream.read(&mut [0]).await;
             })
             .await;
         });
-        let is_closed = async |stream: &mut TcpStream| {
-            let read = timeout(Duration::from_millis(200), stream.read(&mut [0])).await;
-            matches!(read, Ok(Ok(0) | Err(_)))
+        let is_greeted = async |stream: &mut TcpStream| {
+            let read = timeout(PATIENCE, stream.read(&mut [0])).await;
+            matches!(read.expect("greeted or closed"), Ok(1))
         };
         let mut first = TcpStream::connect(address).await.unwrap();
-        assert!(!is_closed(&mut first).await);
+        assert!(is_greeted(&mut first).await);
         let mut second = TcpStream::connect(address).await.unwrap();
-        assert!(is_closed(&mut second).await);
+        assert!(!is_greeted(&mut second).await);
         drop(first);
         let reused = async {
             loop {
                 let mut third = TcpStream::connect(address).await.unwrap();
-                if !is_closed(&mut third).await {
+                if is_greeted(&mut third).await {
                     return;
                 }
             }

@@ -2,24 +2,29 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use meeting_control::call::{Call, Peer};
+use meeting_control::command::UpdateCommand;
+use meeting_control::deadline::Deadline;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
+use meeting_control::telemetry::metrics::Metrics;
+use meeting_control::upstream::Upstream;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
 
-use crate::kit::{Facade, Failure, MEETING, Script, Settings, Step, lock};
+use crate::kit::{Facade, Failure, MEETING, PATIENCE, Script, Settings, Step, lock};
 
 #[tokio::test]
-async fn the_callers_deadline_is_answered_before_it_passes() {
+async fn the_callers_deadline_is_answered_by_the_facade() {
     let upstream = Script::start([Step::Hang]).await;
     let facade = Facade::over(&upstream.base).await;
     let mut request = lock(MEETING);
-    let allowed = Duration::from_millis(400);
-    request.set_timeout(allowed);
-    let started = SystemTime::now();
+    request.set_timeout(Duration::from_millis(400));
+    let started = Instant::now();
     let status = facade.call(request).await.unwrap_err();
-    let elapsed = started.elapsed().unwrap();
+    let elapsed = started.elapsed();
 
-    // Our details prove that it is our answer, not the caller's own timer.
     let failure = Failure::of(&status);
     assert_eq!(failure.code, "DEADLINE_EXCEEDED");
     assert_eq!(failure.reason, "DEADLINE_EXCEEDED");
@@ -29,6 +34,29 @@ async fn the_callers_deadline_is_answered_before_it_passes() {
     );
     assert_eq!(failure.outcome(), "unknown");
     assert!(elapsed >= Duration::from_millis(350), "{elapsed:?}");
+}
+
+/// On a clock that stands still until all wait for it, so that a busy machine makes nothing late.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_over_before_the_callers_deadline_passes() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", silent.local_addr().unwrap());
+    let settings = Settings::default().upstream;
+    let mut metrics = Metrics::default();
+    let (upstream, _renewal) =
+        Upstream::new(&base.parse().unwrap(), &settings, metrics.registry()).unwrap();
+    for allowed in [10, 400, 3_000].map(Duration::from_millis) {
+        let mut request = lock(MEETING);
+        request.set_timeout(allowed);
+        let (metadata, _, request) = request.into_parts();
+        let metadata = metadata.into_headers();
+        let command = UpdateCommand::read(&metadata, request).unwrap();
+        let deadline = Deadline::of_call(&metadata, PATIENCE);
+        let call = Call::arrive(&metadata, deadline, Peer::anonymous(), None);
+        upstream.update(&call, command).await.unwrap_err();
+        assert_eq!(call.deadline.elapsed(), call.deadline.limit());
+        assert!(call.deadline.limit() < allowed);
+    }
 }
 
 #[tokio::test]
@@ -57,9 +85,10 @@ async fn a_deadline_that_has_passed_already_sends_nothing() {
     let mut request = lock(MEETING);
     let metadata = request.metadata_mut();
     metadata.insert("grpc-timeout", "0n".parse().unwrap());
-    let status = facade.call(request).await.unwrap_err();
-    // Who says it first, the client library or the façade, is chance; that nothing is sent is not.
-    assert!(upstream.requests().is_empty(), "{status:?}");
+    let failure = Failure::of(&facade.call(request).await.unwrap_err());
+    assert_eq!(failure.code, "DEADLINE_EXCEEDED");
+    assert_eq!((failure.outcome(), failure.attempts()), ("not_applied", 0));
+    assert!(upstream.requests().is_empty());
 }
 
 #[tokio::test]

@@ -403,18 +403,18 @@ async fn no_answer_is_told_apart_by_what_went_wrong() {
             Step::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n".to_vec()),
             "DEADLINE_EXCEEDED",
             "UPSTREAM_TIMEOUT",
-            "The REST API did not answer within 300ms; the settings may have changed.",
+            "The REST API did not answer within 1s; the settings may have changed.",
         ),
         (
             Step::Hang,
             "DEADLINE_EXCEEDED",
             "UPSTREAM_TIMEOUT",
-            "The REST API did not answer within 300ms; the settings may have changed.",
+            "The REST API did not answer within 1s; the settings may have changed.",
         ),
     ] {
         let upstream = Script::start([step]).await;
         let mut settings = Settings::default();
-        settings.upstream.attempt_timeout = Duration::from_millis(300);
+        settings.upstream.attempt_timeout = Duration::from_secs(1);
         let failure = failure_over(&upstream.base, settings).await;
         assert_eq!((failure.code, failure.reason.as_str()), (code, reason));
         assert_eq!(failure.message, message);

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use meeting_control::facade::Listeners;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::proto::v1::{UpdateStartedConfConfigRequest, UpdateStartedConfConfigResponse};
 use meeting_control::server::tls as server_tls;
 use meeting_control::telemetry::metrics::Metrics;
 use meeting_control::{admin, deadline, facade, server, upstream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use tower::service_fn;
 
 pub mod pki;
 pub mod process;
@@ -39,7 +43,7 @@ pub struct Facade {
     task: JoinHandle<()>,
 }
 
-/// Settings that a test may want to change; the defaults are those of `serve`.
+/// Settings that a test may want to change; the defaults are those of `serve`, but wait for a busy machine.
 pub struct Settings {
     /// For connections, however many processors there are; with one, the test's own runtime serves them.
     pub threads: usize,
@@ -60,7 +64,7 @@ impl Default for Settings {
         let settings = Serve::parse_from(["serve"]).settings;
         Self {
             threads: 2,
-            timeout: settings.deadline.timeout,
+            timeout: PATIENCE,
             server: server::ServerSettings {
                 listen: "127.0.0.1:0".parse().unwrap(),
                 drain_delay: Duration::ZERO,
@@ -70,7 +74,11 @@ impl Default for Settings {
             admin: admin::AdminSettings {
                 admin_listen: "127.0.0.1:0".parse().unwrap(),
             },
-            upstream: settings.upstream,
+            upstream: upstream::UpstreamSettings {
+                attempt_timeout: PATIENCE,
+                connect_timeout: PATIENCE,
+                ..settings.upstream
+            },
         }
     }
 }
@@ -121,12 +129,21 @@ impl Facade {
         MeetingControlClient::new(self.channel().await)
     }
 
-    /// Makes the call over a connection of its own, bounded by the tests' patience.
+    /// Makes the call over a connection of its own, bounded by the tests' patience. Nobody but the façade
+    /// heeds its `grpc-timeout`: a [`Channel`] has a timer of its own, and would now and then be first.
     pub async fn call(
         &self,
         request: Request<UpdateStartedConfConfigRequest>,
     ) -> Result<Response<UpdateStartedConfConfigResponse>, Status> {
-        let mut client = self.client().await;
+        let address = self.address.strip_prefix("http://").unwrap();
+        let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let connection = service_fn(move |request| sender.clone().send_request(request));
+        let origin = self.address.parse().unwrap();
+        let mut client = MeetingControlClient::with_origin(connection, origin);
         timeout(PATIENCE, client.update_started_conf_config(request))
             .await
             .expect("the façade answers in time")

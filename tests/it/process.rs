@@ -128,7 +128,7 @@ fn the_printed_calls_work_when_pasted() {
 
 #[test]
 fn a_failed_update_prints_the_whole_error_and_exits_with_its_code() {
-    let sandbox = Sandbox::start(&[]);
+    let sandbox = Sandbox::start(&["--timeout", "3s"]);
     let lock = ["--lock-sharing", "locked"];
     for (arguments, status, printed) in [
         (
@@ -157,14 +157,7 @@ fn a_failed_update_prints_the_whole_error_and_exits_with_its_code() {
             ],
         ),
         (
-            vec![
-                "--conference-id",
-                "900002001",
-                lock[0],
-                lock[1],
-                "--timeout",
-                "300ms",
-            ],
+            vec!["--conference-id", "900002001", lock[0], lock[1]],
             68,
             vec!["DEADLINE_EXCEEDED", "unknown"],
         ),

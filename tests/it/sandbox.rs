@@ -113,7 +113,7 @@ async fn each_documented_id_gives_a_caller_the_documented_answer() {
     };
     let plain = with(PATIENCE, 0).await;
     let retrying = with(PATIENCE, 2).await;
-    let hasty = with(Duration::from_millis(300), 0).await;
+    let hasty = with(Duration::from_secs(1), 0).await;
     for row in documented() {
         let facade = match row.answer {
             "nothing" => &hasty,

@@ -127,11 +127,10 @@ async fn a_call_and_its_attempts_are_told_with_their_family() {
         );
     }
     assert_eq!(attribute(attempts[1], "http.request.resend_count"), "1");
-    assert!(
-        process.log().iter().any(|line| line.contains(TRACE)),
-        "{:?}",
-        process.log()
-    );
+    eventually("the log has the trace", || {
+        process.log().iter().any(|line| line.contains(TRACE))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use meeting_control::sandbox::Sandbox;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tonic::Status;
 
 use crate::kit::{Facade, Failure, MEETING, PATIENCE, Settings, lock};
 
@@ -120,22 +121,69 @@ async fn each_documented_id_gives_a_caller_the_documented_answer() {
             answer if answer.contains("then 200") => &retrying,
             _ => &plain,
         };
-        let answered = facade.lock(row.id).await;
-        let (code, reason, outcome) = match answered.map_err(|status| Failure::of(&status)) {
-            Ok(_) => ("OK", String::new(), String::new()),
-            Err(failure) => (
-                failure.code,
-                failure.reason.clone(),
-                failure.outcome().to_owned(),
-            ),
-        };
-        let expected = (row.code, row.reason, row.outcome);
-        assert_eq!(
-            (code, reason.as_str(), outcome.as_str()),
-            expected,
-            "{}",
-            row.id
-        );
+        assert_told(&facade.lock(row.id).await, row);
+    }
+}
+
+/// A caller is told what the documentation says.
+fn assert_told<T>(answered: &Result<T, Status>, row: Documented) {
+    let told = match answered {
+        Ok(_) => ("OK", String::new(), String::new()),
+        Err(status) => {
+            let failure = Failure::of(status);
+            let outcome = failure.outcome().to_owned();
+            (failure.code, failure.reason, outcome)
+        }
+    };
+    let expected = (row.code, row.reason.to_owned(), row.outcome.to_owned());
+    assert_eq!(told, expected, "{}", row.id);
+}
+
+/// Every id, so many times in random order by sixteen callers at once, through a façade as the command
+/// `sandbox` has it.
+async fn call_in_random_order(seed: u64, times: usize) {
+    println!("SANDBOX_SEED={seed}");
+    let (address, _) = sandbox().await;
+    let mut settings = Settings::default();
+    settings.upstream.unguarded = true;
+    settings.server.max_in_flight_per_caller = Some(0);
+    let facade = Facade::with(&format!("http://{address}"), settings).await;
+    let facade = Arc::new(facade);
+    let rows = documented();
+    let mut tries: Vec<_> = (0..times).flat_map(|_| rows.iter().copied()).collect();
+    fastrand::Rng::with_seed(seed).shuffle(&mut tries);
+    let tries = Arc::new(Mutex::new(tries));
+    let mut callers = JoinSet::new();
+    for _ in 0..16 {
+        let (facade, tries) = (Arc::clone(&facade), Arc::clone(&tries));
+        callers.spawn(async move {
+            loop {
+                let next = tries.lock().unwrap().pop();
+                let Some(row) = next else { return };
+                let mut request = lock(row.id);
+                if row.answer == "nothing" {
+                    // The façade answers before this, and nobody wants to wait longer.
+                    request.set_timeout(Duration::from_secs(3));
+                }
+                assert_told(&facade.call(request).await, row);
+            }
+        });
+    }
+    while let Some(done) = callers.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_id_touches_another_through_a_facade() {
+    call_in_random_order(fastrand::u64(..), 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "takes minutes"]
+async fn no_id_touches_another_through_a_facade_in_twenty_orders() {
+    for seed in 1..=20 {
+        call_in_random_order(seed, 10).await;
     }
 }
 

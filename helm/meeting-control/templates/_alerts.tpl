@@ -131,7 +131,7 @@ No recording rules: the counters have some twenty series per replica, so they wo
   description: >-
     Callers get RESOURCE_EXHAUSTED with reason OVERLOADED, and nothing is changed. The label `limit` of
     `meeting_control_shed_total` says whose limit it was. `all`: {{ $limit }} calls are under way at once
-    (`config.maxInFlight`). `caller`: three quarters of these places are taken, one caller has its share of them
+    (`config.maxInFlight`). `caller`: three quarters of these permits are taken, one caller has its share of them
     (`config.maxInFlightPerCaller`) and wants more, and the others are served; with mTLS, `peer` in `{{ $logs }}` names it.
     If it is a gateway or a proxy that speaks for everybody, set that value to 0. See first whether calls have become slow (MeetingControlSlow,
     MeetingControlUpstreamDown): then more replicas do not help, the REST API must recover. If traffic has grown,

@@ -28,7 +28,7 @@ fn services_methods_fields_and_enum_numbers_are_frozen() {
         lines.push(message.name().to_owned());
         for field in &message.field {
             let kind = match field.type_name() {
-                "" => format!("{:?}", field.r#type()),
+                "" => field.r#type().as_str_name().to_owned(),
                 name => name.to_owned(),
             };
             lines.push(format!("  {} = {}: {kind}", field.name(), field.number()));

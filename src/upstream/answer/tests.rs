@@ -3,6 +3,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 
 use super::*;
+use crate::names;
 
 fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl AsRef<[u8]>) -> Answer {
     Answer {
@@ -47,7 +48,8 @@ fn told(answer: &Answer) -> String {
                 Basis::Page => "page",
                 Basis::Unreadable => "unreadable",
             };
-            format!("{:?} {} {basis}", refusal.grpc_code(), refusal.outcome())
+            let code = names::code_labels()[refusal.grpc_code() as usize];
+            format!("{code} {} {basis}", refusal.outcome())
         }
         Err(other) => panic!("{other}"),
     }

@@ -1,4 +1,6 @@
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 
@@ -56,6 +58,62 @@ async fn clients_are_replaced_on_every_thread_while_calls_keep_theirs() {
         };
         timeout(2 * RENEWAL, replaced).await.unwrap();
         assert_eq!(carried(&clients), [0]);
+    }
+}
+
+/// A certificate that is its own root, in PEM, and a server that shows it.
+fn server() -> (String, TlsAcceptor) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(issued.signing_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key);
+    let pem = issued.cert.pem();
+    (pem, TlsAcceptor::from(Arc::new(config.unwrap())))
+}
+
+/// Whether new clients would trust the server.
+async fn trusts(recipe: &watch::Receiver<Recipe>, server: &TlsAcceptor) -> bool {
+    let (ours, theirs) = tokio::io::duplex(16 * 1024);
+    let connector = TlsConnector::from(Arc::new(recipe.borrow().tls.clone()));
+    let name = ServerName::try_from("localhost").unwrap();
+    let (trusted, _) = tokio::join!(connector.connect(name, ours), server.accept(theirs));
+    trusted.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn roots_are_read_anew() {
+    let ((one, of_one), (other, of_other)) = (server(), server());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, &one).unwrap();
+    let settings = UpstreamSettings {
+        upstream_ca: Some(file.path().to_owned()),
+        ..settings()
+    };
+    let base = "https://localhost".parse().unwrap();
+    let (renewal, mut recipe) = Recipe::new(&base, &settings, Breaker::for_tests()).unwrap();
+    tokio::spawn(renewal.run());
+    for (roots, trusted) in [
+        (None, [true, false]),
+        (Some(one.clone() + &other), [true, true]),
+        (Some("broken".to_owned()), [true, true]),
+        (Some(other), [false, true]),
+    ] {
+        if let Some(roots) = roots {
+            std::fs::write(&file, roots).unwrap();
+            let renewed = timeout(2 * RENEWAL, recipe.changed()).await;
+            renewed.unwrap().unwrap();
+        }
+        assert_eq!(
+            [
+                trusts(&recipe, &of_one).await,
+                trusts(&recipe, &of_other).await
+            ],
+            trusted
+        );
     }
 }
 

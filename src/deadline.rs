@@ -147,6 +147,23 @@ mod tests {
         ] {
             let deadline = Deadline::start(caller, limit);
             assert_eq!(deadline.remaining(), expected, "{caller:?} {limit:?}");
+            assert_eq!(deadline.limit(), expected);
+            assert_eq!(deadline.allowed(), limit.min(caller.unwrap_or(limit)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_a_valid_grpc_timeout_has_our_limit() {
+        let second = Duration::from_secs(1);
+        for (sent, allowed) in [
+            (None, 3 * second),
+            (Some("soon"), 3 * second),
+            (Some("2S"), 2 * second),
+            (Some("4S"), 3 * second),
+        ] {
+            let value = sent.map(|sent| (GRPC_TIMEOUT.clone(), HeaderValue::from_static(sent)));
+            let deadline = Deadline::of_call(&value.into_iter().collect(), 3 * second);
+            assert_eq!(deadline.allowed(), allowed, "{sent:?}");
         }
     }
 

@@ -59,6 +59,29 @@ fn the_trace_of_the_caller_is_told() {
 }
 
 #[test]
+fn the_meeting_is_told_once_it_is_known() {
+    let call = arrive(&[]);
+    assert_eq!(call.conference_id(), None);
+    call.set_conference_id("900244663");
+    assert_eq!(call.conference_id(), Some("900244663"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_since_the_arrival_is_told_in_milliseconds_to_the_microsecond() {
+    let call = arrive(&[]);
+    assert_eq!(call.elapsed_ms(), 0.0);
+    for (more, elapsed) in [
+        (Duration::from_micros(1_234_500), 1_234.5),
+        (Duration::from_micros(1), 1_234.501),
+        (Duration::from_nanos(499), 1_234.501),
+        (Duration::from_nanos(2), 1_234.502),
+    ] {
+        tokio::time::advance(more).await;
+        assert_eq!(call.elapsed_ms(), elapsed);
+    }
+}
+
+#[test]
 fn a_doubt_stays_with_the_call_for_good_and_attempts_are_numbered() {
     let call = arrive(&[]);
     assert_eq!((call.outcome(), call.attempts()), (Outcome::NotApplied, 0));

@@ -223,5 +223,9 @@ mod tests {
         ] {
             assert!(text.parse::<NamePattern>().is_err(), "{text:?}");
         }
+        for (length, taken) in [(1_024, true), (1_025, false)] {
+            let pattern = "x".repeat(length).parse::<NamePattern>();
+            assert_eq!(pattern.is_ok(), taken, "{length} characters");
+        }
     }
 }

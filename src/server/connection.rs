@@ -139,3 +139,18 @@ pub(super) async fn draining(phase: &mut watch::Receiver<Phase>) -> Instant {
 fn jittered(age: Duration) -> Duration {
     age.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_one_age_end_spread_over_a_fifth_of_it() {
+        const AGE: Duration = Duration::from_secs(1_000);
+        let mut ages: Vec<_> = (0..1_000).map(|_| jittered(AGE).as_secs()).collect();
+        ages.sort_unstable();
+        assert!((900..920).contains(&ages[0]), "{}", ages[0]);
+        assert!((980..1_020).contains(&ages[500]), "{}", ages[500]);
+        assert!((1_080..=1_100).contains(&ages[999]), "{}", ages[999]);
+    }
+}

@@ -118,13 +118,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_is_missed_until_its_preface_is_complete() {
-        for (sent, missed) in [
-            (0, true),
-            (LENGTH - 1, true),
-            (LENGTH, false),
-            (LENGTH + 500, false),
-        ] {
+        for (sent, missed) in [(0, true), (32, true), (33, false), (533, false)] {
             assert_eq!(is_missed(sent).await, missed, "{sent} bytes");
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_what_is_sent_is_passed_on() {
+        let (mut client, server) = duplex(1024);
+        let (mut server, _preface) = Preface::watch(server);
+        server.write_all(b"bye").await.unwrap();
+        server.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        let ended = timeout(LIMIT, client.read_to_end(&mut received)).await;
+        ended.expect("the client sees the end").unwrap();
+        assert_eq!(received, b"bye");
     }
 }

@@ -41,6 +41,27 @@ fn a_token_is_taken_out_of_a_text_in_every_spelling() {
 }
 
 #[test]
+fn a_text_that_is_the_token_is_taken_out_however_long_and_however_sent() {
+    for length in MIN_SECRET..40 {
+        let secret = "0123456789".repeat(4)[..length].to_owned();
+        for sent in [
+            secret.clone(),
+            format!("Basic {}", STANDARD.encode(&secret)),
+        ] {
+            let token = ControlToken::new(HeaderValue::from_str(&sent).unwrap());
+            assert_eq!(token.redact(&secret), "[redacted]", "{sent}");
+        }
+    }
+}
+
+#[test]
+fn a_token_prints_as_redacted_and_its_header_is_sensitive() {
+    let token = ControlToken::for_tests();
+    assert_eq!(format!("{token:?}"), "[redacted]");
+    assert!(token.to_header().is_sensitive());
+}
+
+#[test]
 fn a_token_that_is_part_of_its_own_replacement_is_taken_out_once() {
     let token = ControlToken::new(HeaderValue::from_static("redacted"));
     assert_eq!(token.redact("a redacted b"), "a [redacted] b");

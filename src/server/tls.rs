@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -27,6 +28,10 @@ use files::{Files, Fingerprint, Loaded};
 const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a handshake may take.
 const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a client whose handshake failed has to read why, and to close.
+const MAX_LINGER: Duration = Duration::from_secs(1);
+/// How many bytes of such a client are read meanwhile.
+const MAX_UNREAD: u64 = 64 * 1024;
 
 /// How callers are to come in.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -99,11 +104,17 @@ impl Tls {
         stream: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, Identity)> {
         let config = self.loaded().config;
-        let stream = timeout(MAX_HANDSHAKE, TlsAcceptor::from(config).accept(stream))
+        let accepting = TlsAcceptor::from(config).accept(stream).into_fallible();
+        let accepted = timeout(MAX_HANDSHAKE, accepting)
             .await
-            .map_err(|_| {
-                io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")
-            })??;
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long"))?;
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err((error, refused)) => {
+                linger(refused).await;
+                return Err(error);
+            }
+        };
         let certificate = stream
             .get_ref()
             .1
@@ -150,6 +161,17 @@ impl Tls {
             }
         }
     }
+}
+
+/// Ends a connection after the alert that tells the client why. Closed with bytes unread, it would be reset,
+/// which can cost the client the alert.
+async fn linger(mut refused: TcpStream) {
+    let reading = async {
+        refused.shutdown().await?;
+        tokio::io::copy(&mut refused.take(MAX_UNREAD), &mut tokio::io::sink()).await
+    };
+    // The client may go as it likes: the connection ends here in any case.
+    let _ = timeout(MAX_LINGER, reading).await;
 }
 
 /// Why a handshake failed, in words for whoever reads the log.

@@ -6,6 +6,7 @@ use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
@@ -174,6 +175,20 @@ async fn plaintext_at_the_tls_port_gets_nowhere() {
         .await
         .unwrap_err();
     assert!(setup.upstream.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_without_tls_can_read_the_alert_but_not_stay() {
+    const ALERT: u8 = 21;
+    let setup = facade(false, &[]).await;
+    let (_, address) = setup.facade.address.split_once("://").unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(&[b'!'; 16 * 1024]).await.unwrap();
+    let mut told = Vec::new();
+    client.read_to_end(&mut told).await.expect("no reset");
+    assert_eq!(told.first(), Some(&ALERT), "{told:?}");
+
+    eventually("closed", || client.try_write(b"!").is_err()).await;
 }
 
 #[tokio::test]

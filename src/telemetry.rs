@@ -98,17 +98,22 @@ where
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::cell::RefCell;
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Once;
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    thread_local! {
+        static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Writes to the lines of the thread that logs.
+    struct Lines;
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            LINES.with_borrow_mut(|lines| lines.write(bytes))
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -118,13 +123,16 @@ pub(crate) mod tests {
 
     /// What `run` logs in this thread at info and above, one JSON object per line.
     pub(crate) fn capture(run: impl FnOnce()) -> Vec<String> {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::registry()
-            .with(json(move || writer.clone()).with_filter(LevelFilter::INFO));
-        tracing::subscriber::with_default(subscriber, run);
-        let bytes = lines.0.lock().unwrap().clone();
-        let text = String::from_utf8(bytes).unwrap();
+        static START: Once = Once::new();
+        // One for all threads: what a log line's place has been told first, "nobody listens", it keeps.
+        START.call_once(|| {
+            let lines = json(|| Lines).with_filter(LevelFilter::INFO);
+            tracing_subscriber::registry().with(lines).init();
+            tracing::callsite::rebuild_interest_cache();
+        });
+        LINES.take();
+        run();
+        let text = String::from_utf8(LINES.take()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
 

@@ -16,14 +16,14 @@ use divan::{Bencher, black_box};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use meeting_control::call::{Call, Peer};
-use meeting_control::command::UpdateCommand;
+use meeting_control::command::{Credential, UpdateCommand};
 use meeting_control::deadline::Deadline;
 use meeting_control::names::{AUTHORIZATION, REQUEST_ID};
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 use meeting_control::sandbox;
 use meeting_control::status::Verdict;
 use meeting_control::upstream::answer::{Accepted, Answer, Extent};
-use meeting_control::upstream::wire::{Read as _, RestCall, UPDATE_PATH, Update};
+use meeting_control::upstream::wire::{Pass, Read as _, RestCall, UPDATE_PATH, Update};
 use meeting_control::upstream::{BaseUrl, UpstreamError};
 
 /// As in the binary.
@@ -91,14 +91,17 @@ mod put {
     #[divan::bench]
     fn headers(bencher: Bencher<'_, '_>) {
         let (put, call) = (put_of(request()), call());
-        bencher.bench(|| put.headers(&call.request_id, None));
+        let pass = pass();
+        bencher.bench(|| put.headers(&pass, &call.request_id, None));
     }
 
     fn write(bencher: Bencher<'_, '_>, request: fn() -> UpdateStartedConfConfigRequest) {
         let endpoint = base().endpoint(UPDATE_PATH);
         bencher
             .with_inputs(|| command_of(request()))
-            .bench_values(|command| RestCall::update(&endpoint, command));
+            .bench_values(|command| {
+                RestCall::update(&endpoint, &command.conference_id, &command.settings)
+            });
     }
 }
 
@@ -196,7 +199,9 @@ mod record {
 }
 
 fn read_for(put: &RestCall<Update>, answer: &Answer) -> Result<Accepted, UpstreamError> {
-    put.reader.read(answer, SystemTime::UNIX_EPOCH)
+    let pass = pass();
+    put.reader
+        .read(answer, pass.secrets(), SystemTime::UNIX_EPOCH)
 }
 
 fn request() -> UpdateStartedConfConfigRequest {
@@ -245,7 +250,16 @@ fn command_of(request: UpdateStartedConfConfigRequest) -> UpdateCommand {
 }
 
 fn put_of(request: UpdateStartedConfConfigRequest) -> RestCall<Update> {
-    RestCall::update(&base().endpoint(UPDATE_PATH), command_of(request))
+    let command = command_of(request);
+    let endpoint = base().endpoint(UPDATE_PATH);
+    RestCall::update(&endpoint, &command.conference_id, &command.settings)
+}
+
+fn pass() -> Pass {
+    match command_of(request()).credential {
+        Credential::Token(token) => Pass::Token(token),
+        Credential::Password(password) => Pass::Password(password),
+    }
 }
 
 fn success_answer() -> Answer {

@@ -7,18 +7,20 @@
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use uuid::{Builder, Uuid};
 
 use crate::deadline::Deadline;
-use crate::names::{AUTHORIZATION, REQUEST_ID};
+use crate::names::{AUTHORIZATION, PASSWORD, REQUEST_ID};
+use crate::secret::Password;
 use crate::telemetry::trace::{Span, Tracing};
 use crate::telemetry::traceparent::Traceparent;
 
 mod peer;
 
-pub use peer::{Identity, Peer};
+pub use peer::{Caller, Identity, Peer};
 
 /// The longest request id that is taken over from a caller or from the upstream.
 const MAX_REQUEST_ID: usize = 128;
@@ -75,6 +77,23 @@ impl Call {
             peer,
             received: AtomicBool::new(false),
             conference_id: OnceLock::new(),
+            attempts: AtomicU32::new(0),
+            in_doubt: AtomicBool::new(false),
+        }
+    }
+
+    /// A call of ours on behalf of this one, with an identity of its own and `limit` to take; its attempts
+    /// change nothing.
+    #[must_use]
+    pub fn token_call(&self, limit: Duration) -> Self {
+        Self {
+            request_id: new_request_id(),
+            traceparent: self.traceparent.clone(),
+            deadline: Deadline::start(None, limit),
+            peer: self.peer.clone(),
+            span: self.span.as_ref().map(Span::token_call),
+            received: AtomicBool::new(true),
+            conference_id: self.conference_id.clone(),
             attempts: AtomicU32::new(0),
             in_doubt: AtomicBool::new(false),
         }
@@ -168,7 +187,7 @@ pub fn is_request_id(id: &[u8]) -> bool {
     (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// Whether an id holds a token that came with it, or is part of one.
+/// Whether an id holds a token or a password that came with it, or is part of a token.
 fn shares_a_secret(id: &HeaderValue, metadata: &HeaderMap) -> bool {
     /// What is shorter is no token.
     const MIN_SECRET: usize = 8;
@@ -179,8 +198,15 @@ fn shares_a_secret(id: &HeaderValue, metadata: &HeaderMap) -> bool {
                 .windows(part.len())
                 .any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
     };
+    let is_password = |password: &HeaderValue| {
+        let (Ok(password), Ok(id)) = (password.to_str(), id.to_str()) else {
+            return false;
+        };
+        !password.is_empty() && Password::new(password).is_within(id)
+    };
     let mut tokens = metadata.get_all(&AUTHORIZATION).iter();
     tokens.any(|token| holds(id, token) || holds(token, id))
+        || metadata.get_all(&PASSWORD).iter().any(is_password)
 }
 
 fn new_request_id() -> HeaderValue {

@@ -8,7 +8,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::names::{self, AUTHORIZATION, REQUEST_ID};
+use crate::names::{self, REQUEST_ID};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
@@ -22,7 +22,7 @@ mod target;
 pub use input::Misuse;
 
 use explain::explain;
-use input::read_token;
+use input::read_credentials;
 use setting_flags::SettingFlags;
 use target::Target;
 
@@ -31,7 +31,8 @@ use target::Target;
 #[group(skip)]
 #[command(after_help = "\
 All settings but the first two are documented for the Chinese mainland site alone.
-The meeting control token comes from --token-file or from the variable MEETING_CONTROL_TOKEN.
+The host password comes from --password-file or the variable MEETING_CONTROL_PASSWORD, or a control token
+in its place from --token-file or MEETING_CONTROL_TOKEN. A file wins over the variables.
 Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
 the gRPC code: 66 UNKNOWN, 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 70 ALREADY_EXISTS,
 71 PERMISSION_DENIED, 72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 74 ABORTED, 76 UNIMPLEMENTED,
@@ -47,6 +48,15 @@ pub struct Update {
     /// File with the meeting control token
     #[arg(long, env = "MEETING_CONTROL_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+
+    /// File with the host password; the façade obtains the token
+    #[arg(
+        long,
+        env = "MEETING_CONTROL_PASSWORD_FILE",
+        value_name = "FILE",
+        conflicts_with = "token_file"
+    )]
+    password_file: Option<PathBuf>,
 
     /// Your own id of the request, to find it again in logs; without it, the façade makes one
     #[arg(long, value_name = "ID")]
@@ -82,7 +92,7 @@ pub struct Health {
 /// Makes the RPC and prints what came of it. Returns the gRPC code.
 ///
 /// # Errors
-/// [`Misuse`] when the token cannot be read or sent.
+/// [`Misuse`] when the token or the password cannot be read or sent.
 pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
     let mut request = Request::new(UpdateStartedConfConfigRequest {
         conference_id: arguments.conference_id.clone(),
@@ -93,8 +103,9 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
             setting.write(request.get_mut(), name);
         }
     }
-    if let Some(token) = read_token(arguments.token_file.as_deref())? {
-        request.metadata_mut().insert(AUTHORIZATION.as_str(), token);
+    let files = (&arguments.token_file, &arguments.password_file);
+    for (key, secret) in read_credentials(files)? {
+        request.metadata_mut().insert(key, secret);
     }
     if let Some(id) = &arguments.request_id {
         let id = MetadataValue::try_from(id)

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::names;
 use crate::print;
-use crate::upstream::error_code::{Evidence, Known, Retry, TABLE};
+use crate::upstream::error_code::{Evidence, Known, PasswordDoubt, Retry, TABLE};
 
 /// Explains the error codes of the REST API: all of them, or those that are named.
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,12 @@ fn text(rows: &[&Known]) -> String {
             retried(row.retry),
             evidence(row.evidence),
         );
+        if let Some(credential) = credential(row) {
+            let _ = writeln!(
+                page,
+                "  Where the token is obtained for a password: {credential}."
+            );
+        }
     }
     page
 }
@@ -82,6 +88,8 @@ fn json(rows: &[&Known]) -> String {
                 "outcome_with_several_settings": row.outcome_of(2).to_string(),
                 "retried": retried(row.retry),
                 "evidence": evidence(row.evidence),
+                "rejects_token": row.rejects_token,
+                "wrong_password": wrong_password(row.password),
             })
         })
         .collect();
@@ -90,17 +98,19 @@ fn json(rows: &[&Known]) -> String {
 
 /// The table of the README.
 pub fn markdown(rows: &[&Known]) -> String {
-    let mut page = "| code | reason | gRPC code | outcome | retried | explanation |\n".to_owned();
-    page.push_str("| --- | --- | --- | --- | --- | --- |\n");
+    let mut page =
+        "| code | reason | gRPC code | outcome | retried | credential | explanation |\n".to_owned();
+    page.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for row in rows {
         let _ = writeln!(
             page,
-            "| `{}` | `{}` | `{}` | {} | {} | {} |",
+            "| `{}` | `{}` | `{}` | {} | {} | {} | {} |",
             heading(row),
             row.symbol,
             names::code(row.grpc),
             outcome(row),
             retried(row.retry),
+            credential(row).unwrap_or_default(),
             row.explanation,
         );
     }
@@ -129,6 +139,26 @@ fn retried(retry: Retry) -> &'static str {
         Retry::Never => "no",
         Retry::Once => "once",
         Retry::Backoff => "yes",
+    }
+}
+
+/// What the code says of a token that was obtained for a password, and of the password.
+fn credential(row: &Known) -> Option<String> {
+    let token = row.rejects_token.then_some("token is replaced");
+    let password = match row.password {
+        PasswordDoubt::None => None,
+        PasswordDoubt::Perhaps => Some("password may be wrong"),
+        PasswordDoubt::Wrong => Some("password is wrong"),
+    };
+    let said: Vec<_> = token.into_iter().chain(password).collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn wrong_password(doubt: PasswordDoubt) -> &'static str {
+    match doubt {
+        PasswordDoubt::None => "no",
+        PasswordDoubt::Perhaps => "perhaps",
+        PasswordDoubt::Wrong => "yes",
     }
 }
 

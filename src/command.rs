@@ -2,21 +2,19 @@
 //!
 //! Past this room nothing is checked again: a command can be sent as it is. Pure.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::deadline::parse_grpc_timeout;
-use crate::names::{AUTHORIZATION, GRPC_TIMEOUT};
+use crate::names::{AUTHORIZATION, GRPC_TIMEOUT, PASSWORD};
 use crate::proto::v1::UpdateStartedConfConfigRequest;
+use crate::secret::{ControlToken, Password};
 use crate::setting::{SETTINGS, UnknownNumber, Values};
-
-pub use token::ControlToken;
-
-mod token;
 
 const CONFERENCE_ID: &str = "conference_id";
 
 const MAX_CONFERENCE_ID: usize = 128;
 const MAX_TOKEN: usize = 4096;
+const MAX_PASSWORD: usize = 128;
 
 /// A change of settings that is ready to be sent.
 #[derive(Debug)]
@@ -26,7 +24,16 @@ pub struct UpdateCommand {
     /// What to change; at least one value is given.
     pub settings: Values,
     /// The caller's right to change it.
-    pub token: ControlToken,
+    pub credential: Credential,
+}
+
+/// What gives a caller the right to change a meeting.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// The meeting control token, to be passed on.
+    Token(ControlToken),
+    /// The host password, for which a token is obtained.
+    Password(Password),
 }
 
 /// Why a request is not sent.
@@ -34,8 +41,8 @@ pub struct UpdateCommand {
 pub struct InvalidRequest {
     /// The meeting, if nothing is wrong with that part of the request; for the log.
     pub conference_id: Option<String>,
-    /// No token came with the request.
-    pub token_missing: bool,
+    /// Neither a token nor a password came with the request.
+    pub credential_missing: bool,
     /// Every rule that the request breaks.
     pub violations: Vec<Violation>,
 }
@@ -67,25 +74,25 @@ impl UpdateCommand {
         violations.check_conference_id(&request.conference_id);
         let settings = violations.read_settings(&request);
         violations.check_timeout(metadata);
-        let token = violations.read_token(metadata);
-        if let Sent::Token(token) = &token
+        let sent = violations.read_credential(metadata);
+        if let Sent::Usable(Credential::Token(token)) = &sent
             && token.is_within(&request.conference_id)
         {
             violations.add(CONFERENCE_ID, "must not hold the control token");
         }
 
-        match token {
-            Sent::Token(token) if violations.0.is_empty() => Ok(Self {
+        match sent {
+            Sent::Usable(credential) if violations.0.is_empty() => Ok(Self {
                 conference_id: request.conference_id,
                 settings,
-                token,
+                credential,
             }),
-            token => Err(InvalidRequest {
-                // Where the token is unknown, the id cannot be told from it.
-                conference_id: (!matches!(token, Sent::Nonsense)
+            sent => Err(InvalidRequest {
+                // Where a credential is unusable, the id cannot be told from it.
+                conference_id: (!matches!(sent, Sent::Unusable)
                     && !violations.names(CONFERENCE_ID))
                 .then_some(request.conference_id),
-                token_missing: matches!(token, Sent::Nothing),
+                credential_missing: matches!(sent, Sent::Nothing),
                 violations: violations.0,
             }),
         }
@@ -99,12 +106,12 @@ pub fn is_conference_id(id: &str) -> bool {
     violations.0.is_empty()
 }
 
-/// What came in place of a token.
+/// What came as a credential.
 enum Sent {
-    Token(ControlToken),
+    Usable(Credential),
     Nothing,
     /// Something that is a violation of its own.
-    Nonsense,
+    Unusable,
 }
 
 /// The violations found so far.
@@ -177,40 +184,50 @@ impl Violations {
         }
     }
 
-    fn read_token(&mut self, metadata: &HeaderMap) -> Sent {
-        let mut values = metadata.get_all(&AUTHORIZATION).iter();
-        let Some(token) = values.next() else {
-            return Sent::Nothing;
-        };
-        if values.next().is_some() {
-            self.add(AUTHORIZATION.as_str(), "must be given once");
-            return Sent::Nonsense;
+    fn read_credential(&mut self, metadata: &HeaderMap) -> Sent {
+        let token = self.read_secret(metadata, &AUTHORIZATION, MAX_TOKEN);
+        let password = self.read_secret(metadata, &PASSWORD, MAX_PASSWORD);
+        match (token, password) {
+            (None, None) => Sent::Nothing,
+            (Some(Some(token)), None) => {
+                Sent::Usable(Credential::Token(ControlToken::new(token.clone())))
+            }
+            (None, Some(Some(password))) => {
+                // Its characters have been checked.
+                let password = password.to_str().unwrap_or_default();
+                Sent::Usable(Credential::Password(Password::new(password)))
+            }
+            (Some(_), Some(_)) => {
+                let description = format!("must not be sent together with {AUTHORIZATION}");
+                self.add(PASSWORD.as_str(), description);
+                Sent::Unusable
+            }
+            (Some(None), None) | (None, Some(None)) => Sent::Unusable,
         }
-        if is_blank(token) {
-            return Sent::Nothing;
-        }
-        if token.len() > MAX_TOKEN {
-            self.add(
-                AUTHORIZATION.as_str(),
-                format!("must be at most {MAX_TOKEN} bytes"),
-            );
-        }
-        if !token
-            .as_bytes()
-            .iter()
-            .all(|byte| (b' '..=b'~').contains(byte))
-        {
-            self.add(
-                AUTHORIZATION.as_str(),
-                "must consist of printable ASCII characters",
-            );
-        }
-        Sent::Token(ControlToken::new(token.clone()))
     }
-}
 
-fn is_blank(token: &HeaderValue) -> bool {
-    token.as_bytes().trim_ascii().is_empty()
+    /// The value that metadata holds under that key, if any; `Some(None)` where it is a violation.
+    fn read_secret<'a>(
+        &mut self,
+        metadata: &'a HeaderMap,
+        key: &'static HeaderName,
+        max: usize,
+    ) -> Option<Option<&'a HeaderValue>> {
+        let mut values = metadata.get_all(key).iter();
+        let value = values.next()?;
+        let is_printable = |byte: &u8| (b' '..=b'~').contains(byte);
+        let violations = self.0.len();
+        if values.next().is_some() {
+            self.add(key.as_str(), "must be given once");
+        } else if value.as_bytes().trim_ascii().is_empty() {
+            self.add(key.as_str(), "must not be empty");
+        } else if value.len() > max {
+            self.add(key.as_str(), format!("must be at most {max} bytes"));
+        } else if !value.as_bytes().iter().all(is_printable) {
+            self.add(key.as_str(), "must consist of printable ASCII characters");
+        }
+        Some((self.0.len() == violations).then_some(value))
+    }
 }
 
 #[cfg(test)]

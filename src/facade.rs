@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures_util::future::join;
+use futures_util::future::join3;
 use tokio::net::TcpListener;
 
 use crate::health::Health;
@@ -47,6 +47,7 @@ pub struct Facade {
     server: Server,
     /// One for each thread.
     services: Vec<Service>,
+    upstream: Upstream,
     renewal: Renewal,
     metrics: Arc<Metrics>,
     health: Health,
@@ -89,26 +90,29 @@ impl Facade {
         let mut metrics = Metrics::default();
         let registry = metrics.registry();
         let (calls, connections) = (Calls::register(registry), Connections::register(registry));
-        let (upstream, renewal) = Upstream::new(base, &settings.upstream, registry)?;
+        let timeout = settings.deadline.timeout;
+        let (upstream, renewal) = Upstream::new(base, &settings.upstream, timeout, registry)?;
         let services = (0..settings.threads.max(1))
             .map(|_| upstream.for_thread().map(Service::new))
             .collect::<Result<_, _>>()?;
         let tls = Tls::load(&settings.tls)?;
+        let local = settings.server.listen.ip().to_canonical().is_loopback();
+        if tls.is_none() && settings.upstream.max_tokens > 0 && !local {
+            tracing::warn!(
+                "host passwords may come in over plaintext from other machines: give --tls-cert, \
+                 or let a mesh encrypt, or take none with --max-tokens 0"
+            );
+        }
         let tracing = Tracing::from_environment().map_err(FacadeError::Environment)?;
         let (tracing, export) = tracing.unzip();
         let health = Health::default();
-        let layers = Layers::new(
-            &settings.server,
-            settings.deadline.timeout,
-            Arc::new(calls),
-            tracing,
-            &health,
-        )?;
+        let layers = Layers::new(&settings.server, timeout, Arc::new(calls), tracing, &health)?;
         let connections = Arc::new(connections);
         let server = Server::new(settings.server, tls, layers, health.clone(), connections);
         Ok(Self {
             server,
             services,
+            upstream,
             renewal,
             metrics: Arc::new(metrics),
             health,
@@ -141,9 +145,10 @@ impl Facade {
             }
             served
         };
-        let background = join(
+        let background = join3(
             admin::serve(&listeners.admin, self.metrics, self.health),
             self.renewal.run(),
+            self.upstream.sweep(),
         );
         tokio::select! {
             served = serving => served,

@@ -15,15 +15,16 @@
 //! 5. [`service`] is the RPC, a table of contents of the rest.
 //! 6. [`command`] checks request and metadata, by the table in [`setting`], and leaves a change that can be
 //!    sent, or every violation at once.
-//! 7. [`upstream::wire`] writes it as a REST call, and [`upstream`] tells that call's story: admitted by the
-//!    [breaker](upstream::breaker), made in [attempts](upstream::attempt) over the
+//! 7. [`upstream::wire`] writes it as a REST call, and [`upstream`] tells that call's story: given a
+//!    [token](upstream::tokens) where the caller has a password, admitted by the [breaker](upstream::breaker), made in [attempts](upstream::attempt) over the
 //!    [HTTP client](upstream::transport), whose [gate](upstream::gate) knows whether the request has left.
 //! 8. [`upstream::answer`] reads what comes back, by the table in [`upstream::error_code`]; what did not work
 //!    is an [`upstream::error`], and [`upstream::retry`] decides whether another attempt follows.
 //! 9. [`status`] makes a verdict of every failure: a gRPC status for the caller and, when the record of the
 //!    call is closed, a line for the operator.
 //!
-//! Beside the way: [`telemetry`] holds logs, metrics and traces, [`health`] knows whether calls should come,
+//! Beside the way: [`telemetry`] holds logs, metrics and traces, [`secret`] keeps tokens and passwords out of everything
+//! else, [`health`] knows whether calls should come,
 //! [`admin`] is the port for probes and metrics, [`client`] is what `update` and `health` do, [`codes`]
 //! explains error codes, and [`sandbox`] stands in for the upstream. [`proto`] is the contract, [`names`] what
 //! it and the upstream call things.
@@ -40,7 +41,7 @@
 //! - [`status`]
 //! - [`upstream`]
 //! - [`call`], [`command`]
-//! - [`setting`], [`deadline`], [`telemetry`]
+//! - [`setting`], [`deadline`], [`telemetry`], [`secret`]
 //! - [`causes`], [`duration`], [`mod@print`], [`proto`], [`names`]
 //!
 //! # Pure rooms
@@ -67,6 +68,7 @@ pub mod names;
 pub mod print;
 pub mod proto;
 pub mod sandbox;
+pub mod secret;
 pub mod server;
 pub mod service;
 pub mod setting;

@@ -12,6 +12,12 @@ pub const METHOD_PATH: &str = "/meeting.control.v1.MeetingControl/UpdateStartedC
 
 /// Carries the meeting control token, from the caller and to the upstream.
 pub static AUTHORIZATION: HeaderName = HeaderName::from_static("x-conference-authorization");
+/// Carries the host password of a meeting, from the caller alone.
+pub static PASSWORD: HeaderName = HeaderName::from_static("x-conference-password");
+/// Carries the host password to the upstream, which gives a token for it.
+pub static UPSTREAM_PASSWORD: HeaderName = HeaderName::from_static("x-password");
+/// Says how one logs in to a meeting's control.
+pub static LOGIN_TYPE: HeaderName = HeaderName::from_static("x-login-type");
 /// Carries the id of a request: a caller's own in, the one that was used out, and on to the upstream, whose
 /// answers carry its own under the same name.
 pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,6 +30,8 @@ pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Environment variable with the meeting control token, for `update`.
 pub const TOKEN_VARIABLE: &str = "MEETING_CONTROL_TOKEN";
+/// Environment variable with the host password, for `update`.
+pub const PASSWORD_VARIABLE: &str = "MEETING_CONTROL_PASSWORD";
 
 /// Each gRPC code by its number: its name in the specification, and in the metrics that dashboards read.
 const CODES: [(&str, &str); 17] = [

@@ -6,7 +6,7 @@
 //! does what its conference id asks for.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -24,17 +24,20 @@ use crate::accept;
 use crate::call::is_request_id;
 use crate::names::REQUEST_ID;
 use crate::setting::SETTINGS;
-use crate::upstream::wire::UPDATE_PATH;
+use crate::upstream::wire::{TOKEN_PATH, UPDATE_PATH};
 
+mod bounded;
 mod check;
 mod connection;
 mod refusal;
 mod state;
 mod test_id;
+mod tokens;
 
-pub use check::TOKEN;
+pub use tokens::{Many, PASSWORD, TOKEN, TokenSettings};
 
-use test_id::{Behaviour, Fault, HUGE};
+use test_id::{Behaviour, Fault, HUGE, Issuing};
+use tokens::Tokens;
 
 /// The meeting that the printed calls are about.
 pub const MEETING: &str = "900244663";
@@ -54,15 +57,17 @@ type Report = dyn Fn(&str) + Send + Sync;
 #[derive(Clone)]
 pub struct Sandbox {
     state: Arc<state::State>,
+    tokens: Arc<Tokens>,
     report: Arc<Report>,
 }
 
 impl Sandbox {
     /// An empty sandbox that tells each change, such as `meeting 900244663: lockSharing 0 -> 1`, to
     /// `report`.
-    pub fn new(report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn new(tokens: TokenSettings, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self {
             state: Arc::default(),
+            tokens: Arc::new(Tokens::new(tokens)),
             report: Arc::new(report),
         }
     }
@@ -79,13 +84,14 @@ impl Sandbox {
     fn router(self) -> Router {
         Router::new()
             .route(UPDATE_PATH, put(update).fallback(check::unknown_interface))
+            .route(TOKEN_PATH, get(issue).fallback(check::unknown_interface))
             .route("/sandbox/meetings/{id}", get(show).delete(reset))
             .fallback(check::unknown_interface)
             .layer(map_response(with_request_id))
             .with_state(self)
     }
 
-    /// Answers a checked REST call for meeting `id`, whose body of a success comes from `succeed`.
+    /// Answers a checked change of meeting `id`, whose body of a success comes from `succeed`.
     async fn answer(
         &self,
         id: &str,
@@ -141,7 +147,7 @@ async fn update(
     let Ok(Ok(body)) = timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let (id, values) = match check::update(query.as_deref(), &headers, &body) {
+    let (id, values) = match check::update(query.as_deref(), &headers, &body, &sandbox.tokens) {
         Ok(checked) => checked,
         Err(refusal) => return refusal.into_response(),
     };
@@ -152,6 +158,61 @@ async fn update(
         json!({"returnCode": 0, "returnDesc": "Success"})
     };
     sandbox.answer(&id, &headers, succeed).await
+}
+
+/// The REST call that obtains a token.
+async fn issue(
+    State(sandbox): State<Sandbox>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let id = match check::issue(query.as_deref(), &headers) {
+        Ok(id) => id,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let (mut life, mut displaced) = (sandbox.tokens.life(), false);
+    match test_id::issuing(&id) {
+        Issuing::Issue => {}
+        Issuing::Delay(delay) => sleep(delay).await,
+        Issuing::RefuseTwice(refusal) => {
+            if sandbox.refuses(&id, &headers) {
+                return refusal.into_response();
+            }
+        }
+        Issuing::DisplaceFirst => displaced = true,
+        Issuing::Short(short) => life = short,
+        Issuing::Refuse(refusal) => return refusal.into_response(),
+    }
+    Json(issued(
+        &id,
+        &sandbox.tokens.issue(&id, life, displaced),
+        life,
+    ))
+    .into_response()
+}
+
+/// The answer that brings a token, as it is documented.
+fn issued(id: &str, token: &str, life: Duration) -> Value {
+    let ends = SystemTime::now() + life;
+    let ends = ends.duration_since(SystemTime::UNIX_EPOCH);
+    let ends = ends.map_or(0, |ends| ends.as_millis() as u64);
+    json!({
+        "data": {
+            "token": token,
+            "tmpWsToken": "sandbox",
+            "wsURL": "wss://sandbox.invalid/control",
+            "role": 1,
+            "expireTime": ends,
+            "confTokenExpireTime": life.as_secs().max(1),
+            "userID": "sandbox",
+            "orgID": "sandbox",
+            "participantID": "sandbox",
+            "vmrCurrentConfID": id,
+            "supportNotifyType": [],
+        },
+        "addressToken": "sandbox",
+        "gloablPublicIP": "sandbox.invalid",
+    })
 }
 
 /// Shows a meeting's settings, with their REST names and values.
@@ -165,6 +226,7 @@ async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Json<Ma
 
 /// Makes a meeting as if it had never been used.
 async fn reset(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> StatusCode {
+    sandbox.tokens.reset(&id);
     if sandbox.state.reset(&id) {
         (sandbox.report)(&format!("meeting {id}: reset"));
     }

@@ -4,26 +4,22 @@
 //! The only room that makes a [`Status`] for callers. They get a sentence that stands alone and typed
 //! details; what is of use only to an operator, such as the chain of causes, goes to the log.
 
-use std::time::Duration;
-
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
-use crate::call::{Call, Outcome};
+use crate::call::Call;
 use crate::command::{InvalidRequest, Violation};
-use crate::names::AUTHORIZATION;
+use crate::names::{AUTHORIZATION, PASSWORD};
 
 mod failure;
 mod refusal;
 mod report;
+mod stage;
 mod verdict;
 
 pub use verdict::{OUR_DOMAIN, VENDOR_DOMAIN, Verdict};
 
-use verdict::{ENCODINGS, fate};
-
-/// What a caller is asked to wait when too many calls are under way.
-const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+use verdict::{ENCODINGS, OVERLOAD_PAUSE, fate};
 
 /// Whose limit keeps a call out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,18 +31,19 @@ pub enum Shed {
 }
 
 impl Verdict {
-    /// The request breaks rules, or has no token; nothing was sent.
+    /// The request breaks rules, or has no credential; nothing was sent.
     pub fn invalid(request: InvalidRequest) -> Self {
         let all: Vec<_> = request.violations.iter().map(sentence).collect();
         let all = all.join("; ");
-        let verdict = if request.token_missing {
+        let verdict = if request.credential_missing {
             let also = if all.is_empty() {
                 String::new()
             } else {
                 format!("; also: {all}")
             };
             let message = format!(
-                "The meeting control token is missing: send it as metadata {AUTHORIZATION}{also}."
+                "A credential is missing: send the meeting control token as metadata {AUTHORIZATION}, or \
+                 the host password as {PASSWORD}{also}."
             );
             Self::ours(Code::Unauthenticated, "TOKEN_MISSING", message)
         } else {
@@ -130,19 +127,6 @@ impl Verdict {
         Self {
             retry_after: Some(OVERLOAD_PAUSE),
             ..Self::ours(Code::ResourceExhausted, "OVERLOADED", message)
-        }
-    }
-
-    /// A bug: the call panicked, or a layer failed in a way that none is made for.
-    pub fn broken(cause: String) -> Self {
-        // Nothing else that happened to the call can be relied upon.
-        let outcome = Outcome::Unknown;
-        let fate = fate(outcome);
-        let message = format!("The façade failed unexpectedly, for this call alone; {fate}.");
-        Self {
-            outcome,
-            cause: Some(cause),
-            ..Self::ours(Code::Internal, "INTERNAL_FAULT", message)
         }
     }
 

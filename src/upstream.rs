@@ -1,5 +1,5 @@
 //! The upstream: a command goes out as one REST call, and comes back as a success or a typed
-//! [`UpstreamError`].
+//! [`UpstreamError`]. Where the caller has a password, another call obtains the token for it.
 //!
 //! [`Upstream::make`] is the story of any such call. Makes no gRPC status, though its tables name the codes.
 
@@ -10,7 +10,8 @@ use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
 use crate::call::Call;
-use crate::command::UpdateCommand;
+use crate::command::{Credential, UpdateCommand};
+use crate::secret::Password;
 
 pub mod answer;
 pub(crate) mod attempt;
@@ -22,6 +23,7 @@ pub(crate) mod gate;
 mod metrics;
 pub(crate) mod retry;
 mod settings;
+pub(crate) mod tokens;
 pub(crate) mod transport;
 pub(crate) mod wait;
 pub mod wire;
@@ -37,8 +39,9 @@ use attempt::{Attempt, Limit};
 use breaker::Breaker;
 use metrics::Metrics;
 use retry::{Budget, Next, Retries, RetryReason};
+use tokens::{Effort, Fetch, Kept, Tokens, Want};
 use transport::Transport;
-use wire::{Endpoint, Read, RestCall, UPDATE_PATH};
+use wire::{Endpoint, Pass, Read, RestCall, TOKEN_PATH, UPDATE_PATH};
 
 /// A client of the REST API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,6 +54,10 @@ pub struct Upstream {
 #[derive(Debug)]
 struct Shared {
     update: Endpoint,
+    issue: Endpoint,
+    /// How long obtaining a token may take.
+    token_timeout: Duration,
+    tokens: Tokens,
     attempt_timeout: Duration,
     max_retries: u32,
     breaker: Arc<Breaker>,
@@ -58,23 +65,38 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
+/// What gives a REST call its right.
+enum Authority {
+    /// What every attempt shows.
+    Pass(Pass),
+    /// A token for this password of this meeting, looked up anew for each attempt.
+    TokenFor(Password, String),
+}
+
 impl Upstream {
-    /// Prepares a client of the API at `base`; nothing is sent yet. [`Renewal::run`] keeps it fresh.
+    /// Prepares a client of the API at `base`, whose calls take no longer than `timeout`; nothing is sent yet.
+    /// [`Renewal::run`] and [`Upstream::sweep`] keep it fresh.
     ///
     /// # Errors
     /// [`SetupError`] when the settings cannot work.
     pub fn new(
         base: &BaseUrl,
         settings: &UpstreamSettings,
+        timeout: Duration,
         registry: &mut Registry,
     ) -> Result<(Self, Renewal), SetupError> {
         let metrics = Arc::new(Metrics::register(registry));
         let breaker = Arc::new(Breaker::new(!settings.unguarded, Arc::clone(&metrics)));
         let (transport, renewal) = Transport::new(base, settings, Arc::clone(&breaker))?;
+        let max = settings.max_tokens.into();
+        let tokens = Tokens::new(max, !settings.unguarded, Arc::clone(&metrics));
         let upstream = Self {
             transport,
             shared: Arc::new(Shared {
                 update: base.endpoint(UPDATE_PATH),
+                issue: base.endpoint(TOKEN_PATH),
+                token_timeout: timeout,
+                tokens: tokens.map_err(|_| SetupError::NoRandomNumbers)?,
                 attempt_timeout: settings.attempt_timeout,
                 max_retries: settings.max_retries,
                 breaker,
@@ -107,26 +129,52 @@ impl Upstream {
         command: UpdateCommand,
     ) -> impl Future<Output = Result<Accepted, UpstreamError>> {
         // Made here, so that no command is kept in memory while the upstream is waited for.
-        let put = RestCall::update(&self.shared.update, command);
-        async move { self.make(call, &put).await }
+        let put = RestCall::update(
+            &self.shared.update,
+            &command.conference_id,
+            &command.settings,
+        );
+        let authority = match command.credential {
+            Credential::Token(token) => Authority::Pass(Pass::Token(token)),
+            Credential::Password(password) => Authority::TokenFor(password, command.conference_id),
+        };
+        let retries = Retries::new(self.shared.max_retries, put.idempotent);
+        async move {
+            let made = self.make(call, &put, &authority, retries).await;
+            made.map(|(accepted, _took)| accepted)
+        }
     }
 
-    /// A REST call, from its first attempt to its end: admitted by the breaker, attempted within its limit,
-    /// settled, paused, and made again for as long as that can help.
+    /// Works until it is dropped: tokens that are over are not left in memory.
+    pub async fn sweep(&self) {
+        self.shared.tokens.sweep().await;
+    }
+
+    /// A REST call, from its first attempt to its end: given its token, admitted by the breaker, attempted
+    /// within its limit, settled, paused, and made again for as long as that can help. Returns what a success
+    /// says, and how long its attempt took.
     async fn make<R: Read>(
         &self,
         call: &Call,
         rest: &RestCall<R>,
-    ) -> Result<R::Success, UpstreamError> {
+        authority: &Authority,
+        mut retries: Retries,
+    ) -> Result<(R::Success, Duration), UpstreamError> {
         let Shared {
             breaker,
             budget,
             metrics,
             ..
         } = &*self.shared;
-        let mut retries = Retries::new(self.shared.max_retries, rest.idempotent);
         let mut previous = None;
         loop {
+            let (pass, kept) = match authority {
+                Authority::Pass(pass) => (pass.clone(), None),
+                Authority::TokenFor(password, id) => match self.token(call, id, password).await {
+                    Ok(kept) => (Pass::Token(kept.token()), Some(kept)),
+                    Err(error) => return Err(telling(previous, error)),
+                },
+            };
             let limit = Limit::new(self.shared.attempt_timeout, &call.deadline);
             let admitted = limit.and_then(|limit| match breaker.admit() {
                 Ok(()) => Ok(limit),
@@ -134,30 +182,86 @@ impl Upstream {
             });
             let limit = match admitted {
                 Ok(limit) => limit,
-                // The failure before says more than that no other attempt was made.
-                Err(error) => return Err(previous.unwrap_or(error)),
+                Err(error) => return Err(telling(previous, error)),
             };
-            match &previous {
+            match previous {
                 // A call that never reaches the upstream must not pay for others to do so.
                 None => budget.deposit(),
-                Some(failure) => metrics.retry(RetryReason::of(failure)),
+                Some((_, reason)) => metrics.retry(reason),
             }
             let attempt = Attempt::start(call, rest, metrics);
-            let (result, took) = attempt.run(rest, &self.transport, limit).await;
+            let (result, took) = attempt.run(rest, pass, &self.transport, limit).await;
             let failure = match result {
-                Ok(success) => return Ok(success),
-                Err(failure) => failure,
+                Ok(success) => return Ok((success, took)),
+                Err(failure) => failure.after_token(kept.as_ref().map(|kept| kept.role())),
             };
-            match retries.next(&failure, took, call.deadline.remaining(), budget) {
-                Next::Again(pause) if pause.is_zero() => {}
-                Next::Again(pause) => sleep(pause).await,
+            let remaining = call.deadline.remaining();
+            let next = match kept {
+                Some(kept) if failure.rejects_token() => {
+                    kept.reject();
+                    retries.next_token(took, remaining)
+                }
+                _ => retries.next(&failure, took, remaining, budget),
+            };
+            match next {
+                Next::Again(pause, reason) => {
+                    if !pause.is_zero() {
+                        sleep(pause).await;
+                    }
+                    previous = Some((failure, reason));
+                }
                 Next::GiveUp => return Err(failure),
                 Next::BudgetSpent => {
                     metrics.budget_spent.inc();
                     return Err(failure);
                 }
             }
-            previous = Some(failure);
         }
+    }
+
+    /// A token for the next attempt of `call`.
+    async fn token(
+        &self,
+        call: &Call,
+        conference_id: &str,
+        password: &Password,
+    ) -> Result<Arc<Kept>, UpstreamError> {
+        let want = Want {
+            call,
+            conference_id,
+            password,
+        };
+        let tokens = &self.shared.tokens;
+        tokens.get(want, |effort| self.fetch(want, effort)).await
+    }
+
+    /// The REST call that obtains a token, for whichever calls wait for it.
+    fn fetch(&self, want: Want<'_>, effort: Effort) -> Fetch {
+        let upstream = self.clone();
+        let call = want.call.token_call(self.shared.token_timeout);
+        let span = call.span.clone();
+        let get = RestCall::issue(&self.shared.issue, want.conference_id);
+        let authority = Authority::Pass(Pass::Password(want.password.clone()));
+        let max = match effort {
+            Effort::Renewal => 0,
+            Effort::Full => self.shared.max_retries,
+        };
+        let retries = Retries::new(max, get.idempotent);
+        let answer = Box::pin(async move {
+            let made = upstream.make(&call, &get, &authority, retries).await;
+            if let Some(span) = &call.span {
+                span.end_with(made.is_err().then_some("no_token"));
+            }
+            made
+        });
+        Fetch { span, answer }
+    }
+}
+
+/// What to tell of a call that cannot be attempted again: as a rule the failure before says more.
+fn telling(previous: Option<(UpstreamError, RetryReason)>, error: UpstreamError) -> UpstreamError {
+    match previous {
+        Some((failure, _)) if !error.is_refused_token() => failure,
+        _ => error,
     }
 }

@@ -1,5 +1,6 @@
 //! Who is at the other end of a connection.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -16,9 +17,19 @@ pub struct Identity {
     pub may_call: bool,
 }
 
+/// Who counts as one caller, over all its connections: the name in its certificate, else its address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// By its certificate.
+    Name(String),
+    /// By its address, in canonical form and without a port.
+    Address(IpAddr),
+}
+
 #[derive(Debug)]
 struct Connection {
     identity: Identity,
+    caller: Caller,
     in_flight: Arc<AtomicUsize>,
     cut_off: AtomicBool,
 }
@@ -33,11 +44,22 @@ impl Default for Identity {
     }
 }
 
+impl Caller {
+    /// The caller that a client with that identity at that address is.
+    pub fn new(identity: &Identity, address: IpAddr) -> Self {
+        match &identity.name {
+            Some(name) => Self::Name(name.clone()),
+            None => Self::Address(address.to_canonical()),
+        }
+    }
+}
+
 impl Peer {
-    /// A client with that identity; `in_flight` counts the calls of all that are the same caller.
-    pub fn new(identity: Identity, in_flight: Arc<AtomicUsize>) -> Self {
+    /// A client with that identity; `in_flight` counts the calls of all that are the same `caller`.
+    pub fn new(identity: Identity, caller: Caller, in_flight: Arc<AtomicUsize>) -> Self {
         Self(Arc::new(Connection {
             identity,
+            caller,
             in_flight,
             cut_off: AtomicBool::new(false),
         }))
@@ -45,7 +67,13 @@ impl Peer {
 
     /// A client of which nothing is known.
     pub fn anonymous() -> Self {
-        Self::new(Identity::default(), Arc::default())
+        let nowhere = Caller::Address(Ipv4Addr::UNSPECIFIED.into());
+        Self::new(Identity::default(), nowhere, Arc::default())
+    }
+
+    /// Who it counts as.
+    pub fn caller(&self) -> &Caller {
+        &self.0.caller
     }
 
     /// How many calls of the caller are under way, over all its connections.

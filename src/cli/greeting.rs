@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::print;
-use crate::sandbox::{MEETING, TOKEN};
+use crate::sandbox::{MEETING, PASSWORD, TOKEN};
 
 /// Where everything is.
 pub(super) struct Addresses {
@@ -25,15 +25,16 @@ The sandbox is up; Ctrl-C ends it.
   gRPC façade     {grpc}  meeting.control.v1.MeetingControl
   admin           http://{admin}/metrics
   REST stand-in   http://{rest}
+  host password   {PASSWORD}
   control token   {TOKEN}
 
 Lock sharing in meeting {MEETING}, from another terminal:
 
-  MEETING_CONTROL_TOKEN={TOKEN} {program} update --address http://{grpc} --conference-id {MEETING} --lock-sharing locked
+  MEETING_CONTROL_PASSWORD={PASSWORD} {program} update --address http://{grpc} --conference-id {MEETING} --lock-sharing locked
 
 The same with grpcurl:
 
-  grpcurl -plaintext -H 'x-conference-authorization: {TOKEN}' -d '{{\"conference_id\": \"{MEETING}\", \"lock_sharing\": \"LOCK_SHARING_LOCKED\"}}' {grpc} meeting.control.v1.MeetingControl/UpdateStartedConfConfig
+  grpcurl -plaintext -H 'x-conference-password: {PASSWORD}' -d '{{\"conference_id\": \"{MEETING}\", \"lock_sharing\": \"LOCK_SHARING_LOCKED\"}}' {grpc} meeting.control.v1.MeetingControl/UpdateStartedConfConfig
 
 Look at the meeting:
 
@@ -50,6 +51,7 @@ pub(super) fn rest_only(rest: SocketAddr) {
 The stand-in for the REST API is up; Ctrl-C ends it.
 
   REST stand-in   http://{rest}
+  host password   {PASSWORD}
   control token   {TOKEN}
 
 Lock sharing in meeting {MEETING}, from another terminal:

@@ -9,18 +9,19 @@ use super::greeting;
 use super::serve::{address, serve};
 use super::signals::Signals;
 use crate::facade::{self, Facade, FacadeError, Listeners, bind};
-use crate::sandbox::Sandbox as StandIn;
+use crate::sandbox::{Sandbox as StandIn, TokenSettings};
 use crate::server::tls::Tls;
 use crate::telemetry;
 use crate::upstream::{self, BaseUrl};
 
 const HELP: &str = "\
-The one token that is accepted is cnr followed by 48 zeros. Some conference ids misbehave:
+The token cnr followed by 48 zeros is accepted, and the password 100001. Some conference ids misbehave:
   900000NNN  HTTP status NNN (400 to 599)        900002003  an answer that is not HTTP
   900001NNN  the same twice, then success,       900002004  a success with a body of 1 MiB
              counted by x-request-id             900002005  a success after 1 s
   900002001  no answer                           900003NNN  error code MMC.111072NNN
-  900002002  the connection is cut
+  900002002  the connection is cut               900004001 to 005  requests for a token: after 1 s;
+             503 twice; the first token is displaced; a life of 2 s; locked
   CODE, CODE@STATUS, CODE@200  an error code, such as APIG.0308@429; with 200, in a success
   ...+SECONDS                  a status or code with Retry-After, such as 900000429+3
   ...-NAME                     the same as another meeting, such as 900001503-mine
@@ -40,6 +41,8 @@ pub(super) struct Sandbox {
     #[arg(long, value_parser = FalseyValueParser::new())]
     rest_only: bool,
 
+    #[command(flatten)]
+    tokens: TokenSettings,
     #[command(flatten)]
     facade: facade::FacadeSettings,
     #[command(flatten)]
@@ -61,7 +64,7 @@ impl Sandbox {
             .await
             .map_err(Failure::Run)?;
         let rest_address = address(&rest)?;
-        let stand_in = StandIn::new(greeting::change).serve(&rest);
+        let stand_in = StandIn::new(self.tokens.clone(), greeting::change).serve(&rest);
         if self.rest_only {
             greeting::rest_only(rest_address);
             let ended = signals.run(|stop| async {

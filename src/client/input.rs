@@ -1,14 +1,14 @@
-//! What the command line and the environment name is read: tokens, certificates.
+//! What the command line and the environment name is read: secrets, certificates.
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::names::TOKEN_VARIABLE;
+use crate::names::{AUTHORIZATION, PASSWORD, PASSWORD_VARIABLE, TOKEN_VARIABLE};
 
-/// How much of a file is read: a token, or a few certificates.
+/// How much of a file is read: a secret, or a few certificates.
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// The command line asks for something impossible.
@@ -23,27 +23,51 @@ impl Misuse {
     }
 }
 
-/// The token from the file, else from the environment; `None` leaves it to the façade to complain.
-pub(super) fn read_token(file: Option<&Path>) -> Result<Option<MetadataValue<Ascii>>, Misuse> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a token is no flag: it would show in the list of processes"
-    )]
-    let from_environment = || std::env::var(TOKEN_VARIABLE).ok();
-    let text = match file {
-        Some(path) => Some(read_small(path).map_err(|error| {
-            Misuse::new(format!(
-                "--token-file: cannot read {}: {error}",
-                path.display()
-            ))
-        })?),
-        None => from_environment(),
-    };
-    let Some(text) = text else { return Ok(None) };
-    let mut token = MetadataValue::try_from(text.trim())
-        .map_err(|_| Misuse::new("the token holds characters that no header may carry"))?;
-    token.set_sensitive(true);
-    Ok(Some(token))
+/// A secret, and the metadata key under which it is sent.
+type Credential = (&'static str, MetadataValue<Ascii>);
+
+/// The token or the password from its file, else all that the environment has; with none, or with both, it is left
+/// to the façade to complain.
+pub(super) fn read_credentials(
+    (token, password): (&Option<PathBuf>, &Option<PathBuf>),
+) -> Result<Vec<Credential>, Misuse> {
+    let (token_key, password_key) = (AUTHORIZATION.as_str(), PASSWORD.as_str());
+    if let Some(path) = token {
+        return Ok(vec![(token_key, from_file("--token-file", path)?)]);
+    }
+    if let Some(path) = password {
+        return Ok(vec![(password_key, from_file("--password-file", path)?)]);
+    }
+    let mut found = Vec::new();
+    for (key, variable) in [
+        (token_key, TOKEN_VARIABLE),
+        (password_key, PASSWORD_VARIABLE),
+    ] {
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a secret is no flag: it would show in the list of processes"
+        )]
+        if let Ok(text) = std::env::var(variable) {
+            found.push((key, secret(variable, &text)?));
+        }
+    }
+    Ok(found)
+}
+
+fn from_file(flag: &str, path: &Path) -> Result<MetadataValue<Ascii>, Misuse> {
+    let text = read_small(path)
+        .map_err(|error| Misuse::new(format!("{flag}: cannot read {}: {error}", path.display())))?;
+    secret(flag, &text)
+}
+
+fn secret(source: &str, text: &str) -> Result<MetadataValue<Ascii>, Misuse> {
+    let mut secret = MetadataValue::try_from(text.trim()).map_err(|_| {
+        Misuse::new(format!(
+            "{source}: it holds characters that no header may carry"
+        ))
+    })?;
+    secret.set_sensitive(true);
+    Ok(secret)
 }
 
 /// A small file, whole.

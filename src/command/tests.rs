@@ -1,6 +1,7 @@
 use super::*;
 
 const TOKEN: &str = "x-conference-authorization";
+const PASSWORD: &str = "x-conference-password";
 const TOKEN_TEXT: &str = "cnr000000000000000000000000000000000000000000000000";
 
 fn metadata(entries: &[(&'static str, &[u8])]) -> HeaderMap {
@@ -25,7 +26,7 @@ fn faults(
 ) -> (bool, Vec<&'static str>) {
     let invalid = UpdateCommand::read(&metadata(entries), request).unwrap_err();
     let fields = invalid.violations.iter().map(|v| v.field).collect();
-    (invalid.token_missing, fields)
+    (invalid.credential_missing, fields)
 }
 
 #[test]
@@ -35,8 +36,20 @@ fn a_good_request_becomes_a_command() {
     assert_eq!(command.conference_id, "900244663");
     assert_eq!(command.settings[0], Some(1));
     assert_eq!(command.settings[1], None);
-    assert_eq!(command.token.to_header(), TOKEN_TEXT);
-    assert!(command.token.to_header().is_sensitive());
+    let Credential::Token(token) = command.credential else {
+        panic!("{:?}", command.credential);
+    };
+    assert_eq!(token.to_header(), TOKEN_TEXT);
+    assert!(token.to_header().is_sensitive());
+}
+
+#[test]
+fn a_password_takes_the_place_of_a_token() {
+    let command = UpdateCommand::read(&metadata(&[(PASSWORD, b"100001")]), request()).unwrap();
+    let Credential::Password(password) = command.credential else {
+        panic!("{:?}", command.credential);
+    };
+    assert_eq!(password.expose(), "100001");
 }
 
 #[test]
@@ -53,6 +66,7 @@ fn each_broken_rule_is_named() {
     };
     let too_long = "9".repeat(129);
     let long_token = vec![b'x'; MAX_TOKEN + 1];
+    let long_password = vec![b'1'; MAX_PASSWORD + 1];
 
     type Entries<'a> = &'a [(&'static str, &'a [u8])];
     let cases: &[(Entries<'_>, UpdateStartedConfConfigRequest, &[&str])] = &[
@@ -79,6 +93,23 @@ fn each_broken_rule_is_named() {
         (&[(TOKEN, b"caf\xe9")], request(), &[TOKEN]),
         (&[(TOKEN, b"a\tb")], request(), &[TOKEN]),
         (&[(TOKEN, &long_token)], request(), &[TOKEN]),
+        (&[(TOKEN, b"")], request(), &[TOKEN]),
+        (&[(TOKEN, b"   ")], request(), &[TOKEN]),
+        (&[token, (PASSWORD, b"100001")], request(), &[PASSWORD]),
+        (
+            &[(PASSWORD, b"1"), (PASSWORD, b"1")],
+            request(),
+            &[PASSWORD],
+        ),
+        (&[(PASSWORD, b"")], request(), &[PASSWORD]),
+        (&[(PASSWORD, b" ")], request(), &[PASSWORD]),
+        (&[(PASSWORD, b"caf\xe9")], request(), &[PASSWORD]),
+        (&[(PASSWORD, &long_password)], request(), &[PASSWORD]),
+        (
+            &[(TOKEN, b""), (PASSWORD, b"")],
+            request(),
+            &[TOKEN, PASSWORD, PASSWORD],
+        ),
     ];
     for (entries, request, expected) in cases {
         let (token_missing, fields) = faults(entries, request.clone());
@@ -94,7 +125,11 @@ fn the_longest_allowed_values_pass() {
         conference_id: "9".repeat(MAX_CONFERENCE_ID),
         ..request()
     };
-    assert!(UpdateCommand::read(&metadata(&[(TOKEN, &long_token)]), request).is_ok());
+    let long_password = vec![b'1'; MAX_PASSWORD];
+    for credential in [(TOKEN, &long_token), (PASSWORD, &long_password)] {
+        let metadata = metadata(&[(credential.0, credential.1)]);
+        assert!(UpdateCommand::read(&metadata, request.clone()).is_ok());
+    }
 }
 
 #[test]
@@ -120,22 +155,22 @@ fn all_faults_are_reported_at_once() {
 }
 
 #[test]
-fn a_missing_or_blank_token_is_told_from_a_malformed_one() {
-    for entries in [&[][..], &[(TOKEN, &b""[..])], &[(TOKEN, &b"   "[..])]] {
-        assert_eq!(faults(entries, request()), (true, vec![]), "{entries:?}");
-    }
+fn a_missing_credential_is_told_from_a_malformed_one() {
+    assert_eq!(faults(&[], request()), (true, vec![]));
 }
 
 #[test]
-fn a_token_never_prints() {
-    let metadata = metadata(&[(TOKEN, TOKEN_TEXT.as_bytes())]);
-    let command = UpdateCommand::read(&metadata, request()).unwrap();
-    for printed in [
-        format!("{command:?}"),
-        format!("{command:#?}"),
-        format!("{:?}", command.token),
-    ] {
-        assert!(!printed.contains(TOKEN_TEXT), "{printed}");
+fn a_credential_never_prints() {
+    for key in [TOKEN, PASSWORD] {
+        let metadata = metadata(&[(key, TOKEN_TEXT.as_bytes())]);
+        let command = UpdateCommand::read(&metadata, request()).unwrap();
+        for printed in [
+            format!("{command:?}"),
+            format!("{command:#?}"),
+            format!("{:?}", command.credential),
+        ] {
+            assert!(!printed.contains(TOKEN_TEXT), "{printed}");
+        }
     }
 }
 

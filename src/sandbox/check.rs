@@ -11,12 +11,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::refusal::Refusal;
+use super::tokens::{PASSWORD, Tokens};
 use crate::command;
-use crate::names::AUTHORIZATION;
+use crate::names::{AUTHORIZATION, LOGIN_TYPE, UPSTREAM_PASSWORD};
 use crate::setting::{SETTINGS, Values};
-
-/// The one control token that the sandbox accepts, raw or in its `Basic` form.
-pub const TOKEN: &str = "cnr000000000000000000000000000000000000000000000000";
 
 const UNKNOWN_INTERFACE: Refusal = refusal(
     StatusCode::NOT_FOUND,
@@ -30,6 +28,8 @@ const NO_TOKEN: Refusal = refusal(
     "REQUEST_TOKEN_IS_NULL",
 );
 const BAD_TOKEN: Refusal = bad_request("MMC.111072065", "CONF_NOT_FOUND_OR_AUTH_FAILED");
+const NO_PASSWORD: Refusal = bad_request("MMC.111070009", "CONF_AUTHEN_NEED_PASSWORD");
+const BAD_PASSWORD: Refusal = bad_request("MMC.111071091", "CONF_PWD_AUTH_FAILED");
 const NO_BODY: Refusal = bad_request("MMC.111072057", "REQUEST_BODY_IS_NULL");
 const NOT_JSON: Refusal = bad_request("MMC.111071062", "JSON_CONVERSION_FAILED");
 const BAD_PARAMETER: Refusal = bad_request("MMC.111071061", "PARAMETER_VERIFIED_FAIL");
@@ -48,14 +48,29 @@ pub(super) async fn unknown_interface() -> Refusal {
     UNKNOWN_INTERFACE
 }
 
+/// Reads a call that asks for a token: the conference id.
+pub(super) fn issue(query: Option<&str>, headers: &HeaderMap) -> Result<String, Refusal> {
+    let id = conference_id(query.unwrap_or_default())?;
+    let login_type = headers.get(&LOGIN_TYPE).ok_or(NO_ID)?;
+    if login_type != "1" {
+        return Err(BAD_PARAMETER);
+    }
+    match headers.get(&UPSTREAM_PASSWORD) {
+        None => Err(NO_PASSWORD),
+        Some(password) if password == PASSWORD => Ok(id),
+        Some(_) => Err(BAD_PASSWORD),
+    }
+}
+
 /// Reads a call that changes settings: the conference id and the settings to change.
 pub(super) fn update(
     query: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
+    tokens: &Tokens,
 ) -> Result<(String, Values), Refusal> {
     let id = conference_id(query.unwrap_or_default())?;
-    token(headers)?;
+    token(&id, headers, tokens)?;
     if !is_json(headers) {
         return Err(BAD_PARAMETER);
     }
@@ -77,14 +92,17 @@ fn conference_id(query: &str) -> Result<String, Refusal> {
     Ok(id.into_owned())
 }
 
-fn token(headers: &HeaderMap) -> Result<(), Refusal> {
+fn token(id: &str, headers: &HeaderMap, tokens: &Tokens) -> Result<(), Refusal> {
     let sent = headers.get(&AUTHORIZATION).ok_or(NO_TOKEN)?;
-    let basic = format!("Basic {}", BASE64_STANDARD.encode(TOKEN));
-    if sent == TOKEN || *sent == basic {
-        Ok(())
-    } else {
-        Err(BAD_TOKEN)
-    }
+    let sent = sent.to_str().map_err(|_| BAD_TOKEN)?;
+    let token = match sent.strip_prefix("Basic ") {
+        None => sent.to_owned(),
+        Some(encoded) => {
+            let decoded = BASE64_STANDARD.decode(encoded).map_err(|_| BAD_TOKEN)?;
+            String::from_utf8(decoded).map_err(|_| BAD_TOKEN)?
+        }
+    };
+    tokens.accept(id, &token).then_some(()).ok_or(BAD_TOKEN)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -124,6 +142,7 @@ fn settings(body: &[u8]) -> Result<Values, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::tokens::TOKEN;
 
     fn headers(entries: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -145,6 +164,7 @@ mod tests {
                 Some("conferenceID=9%2F1"),
                 &headers,
                 br#"{"lockSharing":1}"#,
+                &Tokens::default(),
             )
             .unwrap();
             assert_eq!((id.as_str(), values[0], values[1]), ("9/1", Some(1), None));
@@ -199,8 +219,28 @@ mod tests {
             ),
         ];
         for (query, entries, body, expected) in cases {
-            let refusal = update(*query, &headers(entries), body).unwrap_err();
+            let refusal = update(*query, &headers(entries), body, &Tokens::default()).unwrap_err();
             assert_eq!(refusal, *expected, "{query:?} {entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_a_token_is_checked_and_each_mistake_has_its_code() {
+        const LOGIN: (&str, &str) = ("x-login-type", "1");
+        const GOOD: (&str, &str) = ("x-password", PASSWORD);
+        const ID: Option<&str> = Some("conferenceID=9%2F1");
+        type Entries<'a> = &'a [(&'static str, &'a str)];
+        let cases: &[(Option<&str>, Entries<'_>, Result<&str, Refusal>)] = &[
+            (ID, &[LOGIN, GOOD], Ok("9/1")),
+            (None, &[LOGIN, GOOD], Err(NO_ID)),
+            (ID, &[GOOD], Err(NO_ID)),
+            (ID, &[("x-login-type", "2"), GOOD], Err(BAD_PARAMETER)),
+            (ID, &[LOGIN], Err(NO_PASSWORD)),
+            (ID, &[LOGIN, ("x-password", "1")], Err(BAD_PASSWORD)),
+        ];
+        for (query, entries, expected) in cases {
+            let id = issue(*query, &headers(entries));
+            assert_eq!(id, expected.clone().map(str::to_owned), "{entries:?}");
         }
     }
 }

@@ -3,14 +3,10 @@
 //! Bounded: the oldest is forgotten first. Nothing is shared between two meetings, nor between two
 //! requests, so that calls beside each other do not disturb each other.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
+use super::bounded::{Bounded, lock};
 use crate::setting::{SETTINGS, Values};
-
-/// The most meetings, and the most refused requests, that are kept.
-const MAX_ENTRIES: usize = 10_000;
 
 /// How often a request is refused before it succeeds.
 const REFUSALS: u8 = 2;
@@ -85,45 +81,10 @@ impl State {
     }
 }
 
-/// What was written before a panic is still whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A map in which the oldest entry makes room for a new one.
-#[derive(Debug)]
-struct Bounded<K, V> {
-    /// Each with its place in the order of birth.
-    entries: HashMap<K, (u64, V)>,
-    births: u64,
-}
-
-impl<K, V> Default for Bounded<K, V> {
-    fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            births: 0,
-        }
-    }
-}
-
-impl<K: Clone + Eq + Hash, V: Default> Bounded<K, V> {
-    fn get_or_default(&mut self, key: K) -> &mut V {
-        if self.entries.len() >= MAX_ENTRIES && !self.entries.contains_key(&key) {
-            let oldest = self.entries.iter().min_by_key(|(_, (birth, _))| *birth);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.entries.remove(&oldest);
-            }
-        }
-        self.births += 1;
-        let new = || (self.births, V::default());
-        &mut self.entries.entry(key).or_insert_with(new).1
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::bounded::MAX_ENTRIES;
 
     fn locked() -> Values {
         let mut values = Values::default();

@@ -1,7 +1,7 @@
 //! Conference ids that make the stand-in misbehave, in the manner of a payment provider's test cards.
 //!
 //! ```text
-//! id       = ( failure [ "+" seconds ] | "90000200" ( "1" … "5" ) ) [ "-" name ]
+//! id       = ( failure [ "+" seconds ] | ( "90000200" | "90000400" ) ( "1" … "5" ) ) [ "-" name ]
 //! failure  = ( "900000" | "900001" ) status | "900003" 3 digits | code [ "@" ( "200" | status ) ]
 //! code     = ( "MMC" | "USG" | "APIG" | "APIGW" ) "." 1 to 9 digits, not all of them 0
 //! status   = "400" … "599"
@@ -37,6 +37,23 @@ pub(super) enum Behaviour {
     Fault(Fault),
 }
 
+/// What the stand-in does with a request for a token, whatever it does with changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Issuing {
+    /// A token is issued.
+    Issue,
+    /// A token is issued, after that long.
+    Delay(Duration),
+    /// It is refused twice, then a token is issued.
+    RefuseTwice(Refusal),
+    /// The meeting's first token is refused where it is used, as if another had displaced it.
+    DisplaceFirst,
+    /// A token with that life is issued.
+    Short(Duration),
+    /// It is refused.
+    Refuse(Refusal),
+}
+
 /// How a connection ends without an HTTP answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -54,13 +71,32 @@ const MAX_RETRY_AFTER: u16 = 3600;
 const MAX_CODE_DIGITS: usize = 9;
 const MAX_NAME: usize = 64;
 
-/// What `id` asks for.
+/// What `id` asks for where settings are changed.
 pub(super) fn behaviour(id: &str) -> Behaviour {
-    let asked = match id.split_once('-') {
+    asked(id).and_then(special).unwrap_or(Behaviour::Run)
+}
+
+/// What `id` asks for where a token is.
+pub(super) fn issuing(id: &str) -> Issuing {
+    match asked(id) {
+        Some("900004001") => Issuing::Delay(Duration::from_secs(1)),
+        Some("900004002") => Issuing::RefuseTwice(Refusal::bare(StatusCode::SERVICE_UNAVAILABLE)),
+        Some("900004003") => Issuing::DisplaceFirst,
+        Some("900004004") => Issuing::Short(Duration::from_secs(2)),
+        Some("900004005") => Issuing::Refuse(Refusal::with_code(
+            StatusCode::BAD_REQUEST,
+            "MMC.111072064".to_owned(),
+        )),
+        _ => Issuing::Issue,
+    }
+}
+
+/// An id without its name; `None` if what stands there is no name.
+fn asked(id: &str) -> Option<&str> {
+    match id.split_once('-') {
         None => Some(id),
         Some((asked, name)) => is_name(name).then_some(asked),
-    };
-    asked.and_then(special).unwrap_or(Behaviour::Run)
+    }
 }
 
 fn special(asked: &str) -> Option<Behaviour> {

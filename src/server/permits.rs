@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::call::{Identity, Peer};
+use crate::call::{Caller, Identity, Peer};
 use crate::status::Shed;
 
 /// A caller over its share is refused while less than this part of all permits is free.
@@ -25,13 +25,6 @@ struct Shared {
     taken: AtomicUsize,
     /// How many permits each caller has taken, as long as it has a connection.
     callers: Mutex<HashMap<Caller, Weak<AtomicUsize>>>,
-}
-
-/// Who counts as one caller: the name in its certificate, else its address.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Caller {
-    Name(String),
-    Address(IpAddr),
 }
 
 /// A permit that a call has taken, given back when it is dropped.
@@ -55,10 +48,7 @@ impl Permits {
 
     /// The peer at `address` with that identity; it counts with all peers that are the same caller.
     pub(super) fn peer(&self, identity: Identity, address: IpAddr) -> Peer {
-        let caller = match &identity.name {
-            Some(name) => Caller::Name(name.clone()),
-            None => Caller::Address(address.to_canonical()),
-        };
+        let caller = Caller::new(&identity, address);
         let mut callers = self
             .0
             .callers
@@ -67,13 +57,13 @@ impl Permits {
         if callers.len() >= MAX_CALLERS {
             callers.retain(|_, count| count.strong_count() > 0);
         }
-        let count = callers.entry(caller).or_default();
+        let count = callers.entry(caller.clone()).or_default();
         let in_flight = count.upgrade().unwrap_or_else(|| {
             let new = Arc::default();
             *count = Arc::downgrade(&new);
             new
         });
-        Peer::new(identity, in_flight)
+        Peer::new(identity, caller, in_flight)
     }
 
     /// Takes a permit for a call of `peer`.

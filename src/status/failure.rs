@@ -2,24 +2,43 @@
 
 use tonic::Code;
 
-use super::verdict::{Verdict, fate};
+use super::stage::Stage;
+use super::verdict::{OVERLOAD_PAUSE, Verdict, fate};
 use crate::call::Outcome;
 use crate::causes::causes;
+use crate::names::{AUTHORIZATION, PASSWORD};
 use crate::upstream::UpstreamError;
+use crate::upstream::error::Withheld;
 
 impl Verdict {
     /// Judges a failure of the upstream, `outcome` being what the whole call leaves behind.
     pub fn failed(error: &UpstreamError, outcome: Outcome) -> Self {
-        Self {
+        let (stage, error) = match error {
+            UpstreamError::NoToken(error) => (Stage::Token, &**error),
+            error => (Stage::Settings, error),
+        };
+        let mut verdict = Self {
             outcome,
-            ..Self::of(error, outcome)
+            ..Self::of(error, stage, outcome)
+        };
+        let is_asked = !matches!(
+            error,
+            UpstreamError::KnownDown(_) | UpstreamError::Withheld(_)
+        );
+        if is_asked {
+            let stage = ("stage", stage.as_str().to_owned());
+            verdict.metadata.push(stage);
         }
+        verdict
     }
 
-    fn of(error: &UpstreamError, outcome: Outcome) -> Self {
+    fn of(error: &UpstreamError, stage: Stage, outcome: Outcome) -> Self {
         let fate = fate(outcome);
         let (code, reason, sentence) = match error {
-            UpstreamError::Refused(refusal) => return Self::refused(refusal, outcome),
+            UpstreamError::Refused(refusal) => return Self::refused(refusal, stage, outcome),
+            UpstreamError::Withheld(withheld) => return Self::withheld(*withheld, outcome),
+            // It has been opened above.
+            UpstreamError::NoToken(error) => return Self::of(error, stage, outcome),
             UpstreamError::NameNotFound(_) => (
                 Code::Unavailable,
                 "UPSTREAM_NAME_NOT_FOUND",
@@ -57,12 +76,13 @@ impl Verdict {
             ),
             UpstreamError::AttemptTimedOut { limit, .. } => {
                 let limit = humantime::format_duration(*limit);
-                let message = format!("The REST API did not answer within {limit}; {fate}.");
+                let sentence = format!("The REST API did not answer within {limit}");
+                let message = stage.tell(&sentence, fate);
                 return Self::ours(Code::DeadlineExceeded, "UPSTREAM_TIMEOUT", message);
             }
             UpstreamError::KnownDown(wait) => {
-                let message =
-                    format!("The REST API is known to be down and was not asked; {fate}.");
+                let sentence = "The REST API is known to be down and was not asked";
+                let message = stage.tell(sentence, fate);
                 return Self {
                     retry_after: Some(*wait),
                     ..Self::ours(Code::Unavailable, "UPSTREAM_DOWN", message)
@@ -70,15 +90,55 @@ impl Verdict {
             }
             UpstreamError::DeadlineExceeded { allowed, .. } => {
                 let limit = humantime::format_duration(*allowed);
-                let message = format!(
-                    "The deadline of {limit} passed without an answer from the REST API; {fate}."
-                );
+                let sentence =
+                    format!("The deadline of {limit} passed without an answer from the REST API");
+                let message = stage.tell(&sentence, fate);
                 return Self::ours(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message);
             }
         };
         Self {
             cause: Some(causes(error)),
             alarming: matches!(error, UpstreamError::TlsFailed(_)),
+            ..Self::ours(code, reason, stage.tell(sentence, fate))
+        }
+    }
+
+    /// No token was asked for.
+    fn withheld(withheld: Withheld, outcome: Outcome) -> Self {
+        let (code, reason, sentence, wait) = match withheld {
+            Withheld::PasswordsOff => (
+                Code::Unauthenticated,
+                "PASSWORD_NOT_ACCEPTED",
+                format!(
+                    "Passwords are not accepted here: send the meeting control token as {AUTHORIZATION}"
+                ),
+                None,
+            ),
+            Withheld::TooManyPasswords(wait) => (
+                Code::ResourceExhausted,
+                "TOO_MANY_PASSWORDS",
+                format!(
+                    "This caller has sent too many wrong passwords as {PASSWORD}, and the REST API was not \
+                     asked: it locks meetings"
+                ),
+                Some(wait),
+            ),
+            Withheld::Busy => (
+                Code::ResourceExhausted,
+                "OVERLOADED",
+                "Too many tokens are being obtained here".to_owned(),
+                Some(OVERLOAD_PAUSE),
+            ),
+            Withheld::TaskLost => {
+                return Self {
+                    outcome,
+                    ..Self::broken("the task that obtains a token was lost".to_owned())
+                };
+            }
+        };
+        let fate = fate(outcome);
+        Self {
+            retry_after: wait,
             ..Self::ours(code, reason, format!("{sentence}; {fate}."))
         }
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use tonic::Code;
 
+use super::stage::Stage;
 use super::verdict::{OUR_DOMAIN, VENDOR_DOMAIN, Verdict, fate};
 use crate::call::Outcome;
-use crate::upstream::error::{Basis, Refusal};
-use crate::upstream::error_code::{self, Retry};
+use crate::upstream::error::{Basis, Refusal, Role};
+use crate::upstream::error_code::{self, PasswordDoubt, Retry};
 
 /// What a caller is asked to wait when the upstream does not say.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -16,7 +17,7 @@ const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_REASON: usize = 63;
 
 impl Verdict {
-    pub(super) fn refused(refusal: &Refusal, outcome: Outcome) -> Self {
+    pub(super) fn refused(refusal: &Refusal, stage: Stage, outcome: Outcome) -> Self {
         let code = refusal.grpc_code();
         let pause_helps = refusal.retry() == Retry::Backoff
             // There, nobody is busy: a connection was closed.
@@ -40,9 +41,9 @@ impl Verdict {
             domain: match refusal.basis {
                 Basis::Code(_) | Basis::Status => VENDOR_DOMAIN,
                 // The answer does not say no; that is how we take it.
-                Basis::Page | Basis::Unreadable => OUR_DOMAIN,
+                Basis::Page | Basis::Unreadable | Basis::NoToken => OUR_DOMAIN,
             },
-            message: sentence(refusal, outcome),
+            message: stage.tell(&sentence(refusal, stage), fate(outcome)),
             metadata,
             retry_after: refusal.retry_after.or(default_delay),
             // The upstream does not know the call that we are made for: wrong host, path or site.
@@ -52,27 +53,46 @@ impl Verdict {
     }
 }
 
-fn sentence(refusal: &Refusal, outcome: Outcome) -> String {
-    let fate = fate(outcome);
+fn sentence(refusal: &Refusal, stage: Stage) -> String {
     let status = refusal.status;
     let code = refusal.error_code.as_deref();
-    match refusal.basis {
+    let said = match refusal.basis {
         Basis::Code(known) => {
             let code = code.unwrap_or(known.code);
-            format!("{} ({code}); {fate}.", known.explanation)
+            let explanation = match (stage, known.password) {
+                (Stage::Token, PasswordDoubt::Wrong) => "The host password is wrong",
+                (Stage::Token, PasswordDoubt::Perhaps) if known.rejects_token => {
+                    "The meeting is not in progress, or the host password is wrong"
+                }
+                _ => known.explanation,
+            };
+            format!("{explanation} ({code})")
         }
         Basis::Status => {
-            let said = error_code::by_status(status).explanation;
+            let by_status = error_code::by_status(status);
+            let said = match stage {
+                Stage::Token if by_status.rejects_credential => "rejected the host password",
+                Stage::Token if status == 403 => "does not allow it",
+                _ => by_status.explanation,
+            };
             let code = code.map(|code| format!(", {code}")).unwrap_or_default();
-            format!("The REST API {said} (HTTP {status}{code}); {fate}.")
+            format!("The REST API {said} (HTTP {status}{code})")
         }
         Basis::Page => format!(
             "What answered is not the REST API: it sent a page, such as one for logging in \
-             (HTTP {status}); {fate}."
+             (HTTP {status})"
         ),
-        Basis::Unreadable => {
-            format!("The REST API's answer cannot be read (HTTP {status}); {fate}.")
+        Basis::Unreadable => format!("The REST API's answer cannot be read (HTTP {status})"),
+        Basis::NoToken => {
+            format!("The REST API's answer holds no token that can be used (HTTP {status})")
         }
+    };
+    match refusal.obtained {
+        Some(Role::Guest) => format!("{said}; the password is a guest's, not the host's"),
+        Some(Role::Host) if refusal.rejects_token() => {
+            format!("{said}; tokens obtained anew for the password were not accepted either")
+        }
+        _ => said,
     }
 }
 
@@ -84,6 +104,7 @@ fn reason(refusal: &Refusal) -> String {
         (Basis::Status, _) => format!("HTTP_{}", refusal.status),
         (Basis::Page, _) => "UPSTREAM_NOT_THE_API".to_owned(),
         (Basis::Unreadable, _) => "UPSTREAM_UNREADABLE".to_owned(),
+        (Basis::NoToken, _) => "UPSTREAM_NO_TOKEN".to_owned(),
     }
 }
 

@@ -18,6 +18,9 @@ pub const VENDOR_DOMAIN: &str = "meeting.huaweicloud.com";
 /// `ErrorInfo.domain` when the façade did.
 pub const OUR_DOMAIN: &str = "meeting-control";
 
+/// What a caller is asked to wait when too much is under way.
+pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
 /// Tells a caller that compresses what would be understood.
 pub(super) const ENCODINGS: &str = "grpc-accept-encoding";
 
@@ -55,6 +58,19 @@ impl Verdict {
             encodings: None,
             cause: None,
             alarming: false,
+        }
+    }
+
+    /// A bug: a call failed in a way that nothing is made for.
+    pub fn broken(cause: String) -> Self {
+        // Nothing else that happened to the call can be relied upon.
+        let outcome = Outcome::Unknown;
+        let fate = fate(outcome);
+        let message = format!("The façade failed unexpectedly, for this call alone; {fate}.");
+        Self {
+            outcome,
+            cause: Some(cause),
+            ..Self::ours(Code::Internal, "INTERNAL_FAULT", message)
         }
     }
 

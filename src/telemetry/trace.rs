@@ -156,6 +156,26 @@ impl Span {
         }
     }
 
+    /// Opens the span of obtaining a token, for however many calls: a trace of its own.
+    #[must_use]
+    pub fn token_call(&self) -> Self {
+        let span = self
+            .tracer
+            .span_builder("obtain token")
+            .with_kind(SpanKind::Internal)
+            .start_with_context(&*self.tracer, &Context::new());
+        Self {
+            context: Context::new().with_span(span),
+            tracer: Arc::clone(&self.tracer),
+        }
+    }
+
+    /// Notes that what `other` is about waits for this.
+    pub fn link(&self, other: &Self) {
+        let other = other.context.span().span_context().clone();
+        self.context.span().add_link(other, Vec::new());
+    }
+
     /// The trace's id, 32 hex digits.
     pub fn trace_id(&self) -> String {
         self.context.span().span_context().trace_id().to_string()
@@ -201,8 +221,8 @@ impl Span {
         self.context.span().end();
     }
 
-    /// Ends the span of an attempt, with the kind of its error if it failed.
-    pub fn end_attempt(&self, error: Option<&str>) {
+    /// Ends the span of an attempt or of obtaining a token, with the kind of its error if it failed.
+    pub fn end_with(&self, error: Option<&str>) {
         if let Some(error) = error {
             self.set("error.type", error.to_owned());
             self.context.span().set_status(Status::error(""));

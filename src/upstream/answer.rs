@@ -22,10 +22,13 @@ use super::error::{Basis, Refusal, UpstreamError};
 use super::error_code;
 use super::wait;
 use crate::call::{self, Outcome};
-use crate::command::ControlToken;
 use crate::names::REQUEST_ID;
+use crate::secret::Secrets;
 
+mod issued;
 mod text;
+
+pub use issued::Issued;
 
 use text::tidy;
 
@@ -68,8 +71,8 @@ pub enum Extent {
 /// What must be known of a request to read the answer to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// The token that it carried; an answer may quote it, and nobody else is to see it.
-    pub token: &'a ControlToken,
+    /// What it carried that nobody else is to see, though an answer may quote it.
+    pub secrets: Secrets<'a>,
     /// How many settings it was to change; 0 for a call that changes none.
     pub settings: usize,
     /// When the answer came; a wait that is given as a date counts from here if the answer has no date.
@@ -94,9 +97,28 @@ pub fn read(answer: &Answer, context: &Context<'_>) -> Result<Accepted, Upstream
         Some(refusal) => Err(UpstreamError::Refused(Box::new(refusal))),
         None => Ok(Accepted {
             status: answer.status.as_u16(),
-            upstream_request_id: request_id(&answer.headers, context.token),
+            upstream_request_id: request_id(&answer.headers, context.secrets),
         }),
     }
+}
+
+/// Reads the answer to a request for a token.
+///
+/// # Errors
+/// [`UpstreamError::Refused`] if the answer is a [`refusal`], or holds no token.
+pub fn read_issued(answer: &Answer, context: &Context<'_>) -> Result<Issued, UpstreamError> {
+    let refusal = match refusal(answer, context) {
+        Some(refusal) => refusal,
+        None => match issued::read(&text::decode(&answer.body)) {
+            Some(issued) => return Ok(issued),
+            None => Refusal {
+                basis: Basis::NoToken,
+                upstream_request_id: request_id(&answer.headers, context.secrets),
+                ..Refusal::of_status(answer.status.as_u16())
+            },
+        },
+    };
+    Err(UpstreamError::Refused(Box::new(refusal)))
 }
 
 /// The refusal that an answer to any call means, whatever its status; `None` for a success.
@@ -115,7 +137,7 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
     };
     let succeeded = answer.status.is_success() && envelope.is_none();
     let envelope = envelope.unwrap_or_default();
-    let token = context.token;
+    let secrets = context.secrets;
     let code = envelope.code.as_deref();
     let known = code.and_then(|code| error_code::find(code, status));
     let basis = match known {
@@ -126,7 +148,7 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
         None if answer.extent == Extent::Unframed && text::is_unfinished(text) => Basis::Unreadable,
         None => return None,
     };
-    let body_id = envelope.request_id.map(|id| tidy(&id, MAX_TEXT, token));
+    let body_id = envelope.request_id.map(|id| tidy(&id, MAX_TEXT, secrets));
     Some(Refusal {
         status,
         basis,
@@ -143,22 +165,23 @@ pub fn refusal(answer: &Answer, context: &Context<'_>) -> Option<Refusal> {
             // A known code cannot be the token. Its prefix says which gateway answered.
             (Some(_), Some(code)) if code.contains('.') => Some(code.to_ascii_uppercase()),
             (Some(known), _) => Some(known.code.to_owned()),
-            (None, code) => code.map(|code| tidy(code, MAX_CODE, token)),
+            (None, code) => code.map(|code| tidy(code, MAX_CODE, secrets)),
         },
         error_msg: envelope
             .message
-            .map(|message| tidy(&message, MAX_TEXT, token))
+            .map(|message| tidy(&message, MAX_TEXT, secrets))
             .filter(|message| !message.trim().is_empty()),
-        upstream_request_id: request_id(&answer.headers, token).or(body_id),
+        upstream_request_id: request_id(&answer.headers, secrets).or(body_id),
         retry_after: wait::asked_for(&answer.headers, context.now),
+        obtained: None,
     })
 }
 
-/// The upstream's own id of a request, as its header says it, without `token`.
-pub fn request_id(headers: &HeaderMap, token: &ControlToken) -> Option<String> {
+/// The upstream's own id of a request, as its header says it, without the secrets.
+pub fn request_id(headers: &HeaderMap, secrets: Secrets<'_>) -> Option<String> {
     let id = headers.get(&REQUEST_ID)?;
     let usable = call::is_request_id(id.as_bytes());
-    usable.then(|| token.redact(id.to_str().unwrap_or_default()).into_owned())
+    usable.then(|| secrets.redact(id.to_str().unwrap_or_default()).into_owned())
 }
 
 /// Whether a 4xx without a known code may hold one all the same, or one of the API's that is too new. Some

@@ -10,7 +10,7 @@ use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
 use super::metrics::{AttemptEnd, Metrics};
 use super::transport::{Request, Transport};
-use super::wire::{Read, RestCall};
+use super::wire::{Pass, Read, RestCall};
 use crate::call::{Call, Outcome};
 use crate::deadline::Deadline;
 use crate::telemetry::trace::Span;
@@ -87,6 +87,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn run<R: Read>(
         mut self,
         rest: &RestCall<R>,
+        pass: Pass,
         transport: &Transport,
         limit: Limit,
     ) -> impl Future<Output = (Result<R::Success, UpstreamError>, Duration)> {
@@ -94,7 +95,7 @@ impl<'a> Attempt<'a> {
         let request = Request {
             method: rest.method.clone(),
             url: rest.url.clone(),
-            headers: rest.headers(&self.call.request_id, self.traceparent()),
+            headers: rest.headers(&pass, &self.call.request_id, self.traceparent()),
             body: rest.body.clone(),
             gate: Arc::clone(&self.gate),
             due: self.started + limit.time,
@@ -107,7 +108,7 @@ impl<'a> Attempt<'a> {
                         let status = i64::from(answer.status.as_u16());
                         span.set("http.response.status_code", status);
                     }
-                    rest.reader.read(&answer, SystemTime::now())
+                    rest.reader.read(&answer, pass.secrets(), SystemTime::now())
                 }
                 Ok(Err(error)) => Err(error),
                 Err(_elapsed) => Err(limit.passed(self.gate.close())),
@@ -159,7 +160,7 @@ impl Drop for Attempt<'_> {
         self.metrics.attempt(self.end, self.started.elapsed());
         if let Some(span) = &self.span {
             let failed = self.end != AttemptEnd::Accepted;
-            span.end_attempt(failed.then(|| self.end.label()));
+            span.end_with(failed.then(|| self.end.label()));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Why the upstream did not do what it was asked, by phase: not sent, no answer, refused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::Code;
 
-use super::error_code::{self, Known, Retry};
+use super::error_code::{self, Known, PasswordDoubt, Retry};
 use super::gate::Progress;
 use crate::call::Outcome;
 
@@ -69,6 +70,30 @@ pub enum UpstreamError {
     /// The upstream answered, and said no.
     #[error("the upstream refused: HTTP {}", .0.status)]
     Refused(Box<Refusal>),
+    /// No token could be obtained for the caller's password, so nothing was sent. Several calls may have
+    /// waited for it.
+    #[error("no token was obtained")]
+    NoToken(#[source] Arc<UpstreamError>),
+    /// A token was not even asked for.
+    #[error("no token was asked for: {0}")]
+    Withheld(Withheld),
+}
+
+/// Why a token is not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// No passwords are taken here.
+    #[error("passwords are not taken")]
+    PasswordsOff,
+    /// The caller has sent too many wrong passwords; after so long, it may send another.
+    #[error("too many wrong passwords")]
+    TooManyPasswords(Duration),
+    /// Too many tokens are being obtained.
+    #[error("too many tokens are being obtained")]
+    Busy,
+    /// The task that was to obtain it has ended without a word: a bug, or the end of its thread.
+    #[error("its task has ended")]
+    TaskLost,
 }
 
 /// An HTTP answer that is not a success.
@@ -90,6 +115,17 @@ pub struct Refusal {
     pub upstream_request_id: Option<String>,
     /// How long the upstream asks to wait.
     pub retry_after: Option<Duration>,
+    /// Whose token the request carried, where it was obtained for a password.
+    pub obtained: Option<Role>,
+}
+
+/// Whose password a token was obtained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The host's.
+    Host,
+    /// A guest's, who may do little.
+    Guest,
 }
 
 /// What a [`Refusal`] is understood by.
@@ -103,6 +139,8 @@ pub enum Basis {
     Page,
     /// A 2xx whose body cannot be read: whatever it says, it may say no.
     Unreadable,
+    /// A 2xx that should hold a token, and holds none that can be used.
+    NoToken,
 }
 
 impl UpstreamError {
@@ -114,7 +152,9 @@ impl UpstreamError {
             | Self::ConnectTimedOut(_)
             | Self::TlsFailed(_)
             | Self::NotTaken { .. }
-            | Self::KnownDown(_) => Outcome::NotApplied,
+            | Self::KnownDown(_)
+            | Self::NoToken(_)
+            | Self::Withheld(_) => Outcome::NotApplied,
             Self::NotHttp(_) => Outcome::Unknown,
             Self::ConnectionLost { progress, .. }
             | Self::AttemptTimedOut { progress, .. }
@@ -135,6 +175,25 @@ impl UpstreamError {
         }
     }
 
+    /// Whether it is the token, obtained for the caller, that the upstream did not accept.
+    pub fn rejects_token(&self) -> bool {
+        self.refusal().is_some_and(Refusal::rejects_token)
+    }
+
+    /// Whether the upstream refused to give a token.
+    pub fn is_refused_token(&self) -> bool {
+        matches!(self, Self::NoToken(error) if error.refusal().is_some())
+    }
+
+    /// The failure of an attempt whose token was obtained for a password with that role, if it was.
+    #[must_use]
+    pub fn after_token(mut self, role: Option<Role>) -> Self {
+        if let Self::Refused(refusal) = &mut self {
+            refusal.obtained = role;
+        }
+        self
+    }
+
     /// Whether asking again can help.
     pub fn retry(&self) -> Retry {
         match self {
@@ -147,7 +206,9 @@ impl UpstreamError {
             Self::TlsFailed(_)
             | Self::NotHttp(_)
             | Self::DeadlineExceeded { .. }
-            | Self::KnownDown(_) => Retry::Never,
+            | Self::KnownDown(_)
+            | Self::NoToken(_)
+            | Self::Withheld(_) => Retry::Never,
             Self::Refused(refusal) => refusal.retry(),
         }
     }
@@ -173,6 +234,7 @@ impl Refusal {
             error_msg: None,
             upstream_request_id: None,
             retry_after: None,
+            obtained: None,
         }
     }
 
@@ -180,7 +242,7 @@ impl Refusal {
     pub fn known(&self) -> Option<&'static Known> {
         match self.basis {
             Basis::Code(known) => Some(known),
-            Basis::Status | Basis::Page | Basis::Unreadable => None,
+            Basis::Status | Basis::Page | Basis::Unreadable | Basis::NoToken => None,
         }
     }
 
@@ -189,6 +251,21 @@ impl Refusal {
         match self.known() {
             Some(known) => known.grpc,
             None => error_code::by_status(self.status).grpc,
+        }
+    }
+
+    /// Whether a change was refused because its token is no longer good.
+    pub fn rejects_token(&self) -> bool {
+        let by_code = self.known().is_some_and(|known| known.rejects_token);
+        by_code || error_code::by_status(self.status).rejects_credential
+    }
+
+    /// What the refusal of a token says of the password.
+    pub fn password_doubt(&self) -> PasswordDoubt {
+        match self.known() {
+            Some(known) => known.password,
+            None if error_code::by_status(self.status).rejects_credential => PasswordDoubt::Wrong,
+            None => PasswordDoubt::None,
         }
     }
 

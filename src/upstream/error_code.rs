@@ -9,7 +9,7 @@ use crate::call::Outcome;
 mod known;
 mod table;
 
-pub use known::{Evidence, Known, Retry};
+pub use known::{Evidence, Known, PasswordDoubt, Retry};
 pub use table::TABLE;
 
 /// What an HTTP status means when no known code came with it.
@@ -23,6 +23,8 @@ pub struct Meaning {
     pub retry: Retry,
     /// What the status says, to follow "The REST API …".
     pub explanation: &'static str,
+    /// Whether it says that the credential of the request is not good: a token, or a password.
+    pub rejects_credential: bool,
 }
 
 /// Finds the row of a code, in whatever spelling the upstream used; `status` decides where a code has
@@ -92,6 +94,7 @@ pub fn by_status(status: u16) -> Meaning {
         outcome,
         retry,
         explanation,
+        rejects_credential: status == 401,
     }
 }
 

@@ -20,6 +20,9 @@ pub(super) struct Metrics {
     errors: Counters,
     pub(super) breaker_state: Gauge,
     pub(super) breaker_refused: Counter,
+    pub(super) tokens: Gauge,
+    token_requests: [Counter; TokenRequest::LABELS.len()],
+    token_lookups: [Counter; TokenLookup::LABELS.len()],
 }
 
 /// How an attempt ended.
@@ -35,6 +38,38 @@ pub(super) enum AttemptEnd {
     NoAnswer,
     /// The caller went away.
     Cancelled,
+}
+
+/// How asking for a token ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenRequest {
+    /// With a token.
+    Issued,
+    /// The upstream did not accept the password, or may not have.
+    Refused,
+    /// In any other way.
+    Failed,
+}
+
+/// What a call with a password found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenLookup {
+    /// A token that is kept.
+    Kept,
+    /// None that is kept, and one was obtained.
+    Obtained,
+    /// None could be obtained.
+    Failed,
+    /// None was asked for.
+    Withheld,
+}
+
+impl TokenRequest {
+    const LABELS: [&str; 3] = ["issued", "refused", "failed"];
+}
+
+impl TokenLookup {
+    const LABELS: [&str; 4] = ["kept", "obtained", "failed", "withheld"];
 }
 
 impl AttemptEnd {
@@ -90,6 +125,21 @@ impl Metrics {
                 "breaker_refused",
                 "Attempts not made because the upstream was known to be unreachable",
             ),
+            tokens: gauge(registry, "tokens", "Control tokens that are kept"),
+            token_requests: counters(
+                registry,
+                "token_requests",
+                "Control tokens asked for, by what came of it",
+                "result",
+                TokenRequest::LABELS,
+            ),
+            token_lookups: counters(
+                registry,
+                "token_lookups",
+                "Attempts of calls with a password, by where their token came from",
+                "result",
+                TokenLookup::LABELS,
+            ),
         }
     }
 
@@ -102,6 +152,16 @@ impl Metrics {
     /// An attempt follows another.
     pub(super) fn retry(&self, reason: RetryReason) {
         self.retries[reason as usize].inc();
+    }
+
+    /// Asking for a token has ended.
+    pub(super) fn token_request(&self, end: TokenRequest) {
+        self.token_requests[end as usize].inc();
+    }
+
+    /// A call with a password has looked for a token.
+    pub(super) fn token_lookup(&self, found: TokenLookup) {
+        self.token_lookups[found as usize].inc();
     }
 
     /// The upstream refused; `code` is a code of the table, `None` for any other.

@@ -25,6 +25,12 @@ const THROTTLED_PAUSE: Duration = Duration::from_secs(1);
 const MIN_ATTEMPT: Duration = Duration::from_millis(20);
 const MAX_ATTEMPT: Duration = Duration::from_millis(500);
 
+/// How often a call has a token that was obtained for it replaced.
+const MAX_REPLACED_TOKENS: u32 = 3;
+/// Upper bound of the pause before the first of them; doubled for each further one. Façades that displace each
+/// other's tokens fall out of step.
+const FIRST_TOKEN_PAUSE: Duration = Duration::from_millis(200);
+
 /// A connection that had been closed is found out sooner than this.
 const MAX_STALE: Duration = Duration::from_millis(500);
 
@@ -49,13 +55,15 @@ pub(super) enum RetryReason {
     Unknown,
     /// The attempt before met a pooled connection that the peer had closed.
     StaleConnection,
+    /// The attempt before had a token, obtained here, that was no longer good.
+    TokenRejected,
 }
 
 /// What follows a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// Another attempt, after a pause.
-    Again(Duration),
+    Again(Duration, RetryReason),
     /// Nothing: it would not help, or not in time.
     GiveUp,
     /// Nothing, although it might help: the budget is spent.
@@ -71,6 +79,8 @@ pub(super) struct Retries {
     /// Retries so far, without the one for a stale connection.
     done: u32,
     met_stale: bool,
+    /// How often a token has been replaced.
+    replaced_tokens: u32,
 }
 
 // === impl Budget ===
@@ -103,10 +113,16 @@ impl Budget {
 
 impl RetryReason {
     /// The names of the reasons, as metrics show them.
-    pub(super) const LABELS: [&str; 4] = ["not_sent", "refused", "unknown", "stale_connection"];
+    pub(super) const LABELS: [&str; 5] = [
+        "not_sent",
+        "refused",
+        "unknown",
+        "stale_connection",
+        "token_rejected",
+    ];
 
     /// What the attempt that failed with `error` left behind.
-    pub(super) fn of(error: &UpstreamError) -> Self {
+    fn of(error: &UpstreamError) -> Self {
         if error.is_stale() {
             return Self::StaleConnection;
         }
@@ -128,6 +144,7 @@ impl Retries {
             idempotent,
             done: 0,
             met_stale: false,
+            replaced_tokens: 0,
         }
     }
 
@@ -148,14 +165,14 @@ impl Retries {
         let stale = error.is_stale() && !self.met_stale && took < MAX_STALE;
         if stale && budget.pays_replacement() {
             self.met_stale = true;
-            return Next::Again(Duration::ZERO);
+            return Next::Again(Duration::ZERO, RetryReason::StaleConnection);
         }
         let max = match error.retry() {
             Retry::Never => 0,
             Retry::Once => self.max.min(1),
             Retry::Backoff => self.max,
         };
-        let pause = jitter(self.done).max(asked_for(error));
+        let pause = jitter(FIRST_PAUSE, self.done).max(asked_for(error));
         if self.done >= max || pause + expected >= remaining {
             return Next::GiveUp;
         }
@@ -163,7 +180,19 @@ impl Retries {
             return Next::BudgetSpent;
         }
         self.done += 1;
-        Next::Again(pause)
+        Next::Again(pause, RetryReason::of(error))
+    }
+
+    /// What follows an attempt that took `took` and whose token was rejected, where another can be obtained.
+    /// That is no retry: it costs no budget, and is not counted.
+    pub(super) fn next_token(&mut self, took: Duration, remaining: Duration) -> Next {
+        let pause = jitter(FIRST_TOKEN_PAUSE, self.replaced_tokens);
+        let expected = took.clamp(MIN_ATTEMPT, MAX_ATTEMPT);
+        if self.replaced_tokens >= MAX_REPLACED_TOKENS || pause + expected >= remaining {
+            return Next::GiveUp;
+        }
+        self.replaced_tokens += 1;
+        Next::Again(pause, RetryReason::TokenRejected)
     }
 }
 
@@ -182,9 +211,9 @@ fn asked_for(error: &UpstreamError) -> Duration {
     })
 }
 
-/// Full jitter: anything between nothing and a bound that doubles with each retry.
-fn jitter(done: u32) -> Duration {
-    let bound = FIRST_PAUSE.saturating_mul(1 << done.min(16)).min(MAX_PAUSE);
+/// Full jitter: anything between nothing and a bound that begins with `first` and doubles with each retry.
+fn jitter(first: Duration, done: u32) -> Duration {
+    let bound = first.saturating_mul(1 << done.min(16)).min(MAX_PAUSE);
     bound.mul_f64(fastrand::f64())
 }
 

@@ -37,7 +37,16 @@ pub struct UpstreamSettings {
     )]
     pub max_retries: u32,
 
-    /// Leave out the breaker and the retry budget, so that no call is touched by another: for a sandbox.
+    /// Most control tokens that are kept for callers' passwords at once; 0 refuses passwords
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(..=1_000_000)
+    )]
+    pub max_tokens: u32,
+
+    /// Leave out the breaker, the retry budget and the limits on wrong passwords, so that no call is touched by another: for a sandbox.
     #[arg(skip)]
     pub unguarded: bool,
 }

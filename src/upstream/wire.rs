@@ -11,14 +11,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serializer as _;
 use url::{Host, Url};
 
-use super::answer::{self, Accepted, Answer, Context};
+use super::answer::{self, Accepted, Answer, Context, Issued};
 use super::error::UpstreamError;
-use crate::command::{ControlToken, UpdateCommand};
-use crate::names::{AUTHORIZATION, REQUEST_ID, TRACEPARENT};
+use crate::names::{AUTHORIZATION, LOGIN_TYPE, REQUEST_ID, TRACEPARENT, UPSTREAM_PASSWORD};
+use crate::secret::{ControlToken, Password, Secrets};
 use crate::setting::{SETTINGS, Values};
 
 /// Path of the REST call that changes settings, below the base URL.
 pub const UPDATE_PATH: &str = "/v1/mmc/control/conferences/updateStartedConfConfig";
+/// Path of the REST call that obtains a control token, below the base URL.
+pub const TOKEN_PATH: &str = "/v1/mmc/control/conferences/token";
 
 /// All that RFC 3986 does not call unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -46,8 +48,8 @@ pub struct RestCall<R> {
     pub method: Method,
     /// Absolute, with the percent-encoded conference id.
     pub url: Url,
-    /// What this call sends beside the headers of every call; secrets among them are marked sensitive.
-    pub own_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What this kind of call sends beside the headers of every call.
+    pub own_header: (HeaderName, HeaderValue),
     /// The JSON body; empty where there is none.
     pub body: Bytes,
     /// Whether it may be sent again although it may have taken effect.
@@ -56,26 +58,42 @@ pub struct RestCall<R> {
     pub reader: R,
 }
 
+/// What one attempt shows the upstream as its right.
+#[derive(Debug, Clone)]
+pub enum Pass {
+    /// The control token.
+    Token(ControlToken),
+    /// The host password, to obtain a token for it.
+    Password(Password),
+}
+
 /// Reads the answers to one kind of REST call.
 pub trait Read {
     /// What a success says.
     type Success;
 
-    /// Reads an answer that came at `now`.
+    /// Reads an answer that came at `now` to a call that carried those secrets.
     ///
     /// # Errors
     /// [`UpstreamError`] when the upstream says no.
-    fn read(&self, answer: &Answer, now: SystemTime) -> Result<Self::Success, UpstreamError>;
+    fn read(
+        &self,
+        answer: &Answer,
+        secrets: Secrets<'_>,
+        now: SystemTime,
+    ) -> Result<Self::Success, UpstreamError>;
 }
 
 /// Reads the answer to a change of settings.
 #[derive(Debug)]
 pub struct Update {
-    /// The token that the change carries.
-    token: ControlToken,
     /// How many settings it holds.
     settings: usize,
 }
+
+/// Reads the answer to a request for a token.
+#[derive(Debug)]
+pub struct Issue;
 
 // === impl BaseUrl ===
 
@@ -144,22 +162,32 @@ impl Endpoint {
 // === impl RestCall ===
 
 impl RestCall<Update> {
-    /// Writes a command as the `PUT` that carries it out.
-    pub fn update(endpoint: &Endpoint, command: UpdateCommand) -> Self {
+    /// Writes a change of settings as the `PUT` that carries it out.
+    pub fn update(endpoint: &Endpoint, conference_id: &str, settings: &Values) -> Self {
         Self {
             method: Method::PUT,
-            url: endpoint.for_conference(&command.conference_id),
-            own_headers: vec![
-                (CONTENT_TYPE, JSON),
-                (AUTHORIZATION.clone(), command.token.to_header()),
-            ],
-            body: body(&command.settings),
+            url: endpoint.for_conference(conference_id),
+            own_header: (CONTENT_TYPE, JSON),
+            body: body(settings),
             // It sets absolute values.
             idempotent: true,
             reader: Update {
-                settings: command.settings.iter().flatten().count(),
-                token: command.token,
+                settings: settings.iter().flatten().count(),
             },
+        }
+    }
+}
+
+impl RestCall<Issue> {
+    /// Writes the `GET` that obtains a token for a meeting.
+    pub fn issue(endpoint: &Endpoint, conference_id: &str) -> Self {
+        Self {
+            method: Method::GET,
+            url: endpoint.for_conference(conference_id),
+            own_header: (LOGIN_TYPE.clone(), HeaderValue::from_static("1")),
+            body: Bytes::new(),
+            idempotent: true,
+            reader: Issue,
         }
     }
 }
@@ -167,19 +195,77 @@ impl RestCall<Update> {
 impl Read for Update {
     type Success = Accepted;
 
-    fn read(&self, answer: &Answer, now: SystemTime) -> Result<Accepted, UpstreamError> {
-        let context = Context {
-            token: &self.token,
-            settings: self.settings,
-            now,
-        };
-        answer::read(answer, &context)
+    fn read(
+        &self,
+        answer: &Answer,
+        secrets: Secrets<'_>,
+        now: SystemTime,
+    ) -> Result<Accepted, UpstreamError> {
+        let settings = self.settings;
+        answer::read(
+            answer,
+            &Context {
+                secrets,
+                settings,
+                now,
+            },
+        )
+    }
+}
+
+impl Read for Issue {
+    type Success = Issued;
+
+    fn read(
+        &self,
+        answer: &Answer,
+        secrets: Secrets<'_>,
+        now: SystemTime,
+    ) -> Result<Issued, UpstreamError> {
+        let settings = 0;
+        answer::read_issued(
+            answer,
+            &Context {
+                secrets,
+                settings,
+                now,
+            },
+        )
+    }
+}
+
+impl Pass {
+    /// Where it stands in a request; marked sensitive.
+    fn header(&self) -> (HeaderName, HeaderValue) {
+        match self {
+            Self::Token(token) => (AUTHORIZATION.clone(), token.to_header()),
+            Self::Password(password) => (UPSTREAM_PASSWORD.clone(), password.to_header()),
+        }
+    }
+
+    /// What the answer must not hand on.
+    pub fn secrets(&self) -> Secrets<'_> {
+        match self {
+            Self::Token(token) => Secrets {
+                token: Some(token),
+                password: None,
+            },
+            Self::Password(password) => Secrets {
+                token: None,
+                password: Some(password),
+            },
+        }
     }
 }
 
 impl<R: Read> RestCall<R> {
     /// Every header that is sent, but for those of HTTP itself.
-    pub fn headers(&self, request_id: &HeaderValue, traceparent: Option<HeaderValue>) -> HeaderMap {
+    pub fn headers(
+        &self,
+        pass: &Pass,
+        request_id: &HeaderValue,
+        traceparent: Option<HeaderValue>,
+    ) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(ACCEPT, JSON);
         headers.insert(USER_AGENT, AGENT);
@@ -187,7 +273,7 @@ impl<R: Read> RestCall<R> {
         if let Some(traceparent) = traceparent {
             headers.insert(&TRACEPARENT, traceparent);
         }
-        headers.extend(self.own_headers.iter().cloned());
+        headers.extend([self.own_header.clone(), pass.header()]);
         headers
     }
 }

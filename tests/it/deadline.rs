@@ -43,8 +43,9 @@ async fn a_call_is_over_before_the_callers_deadline_passes() {
     let base = format!("http://{}", silent.local_addr().unwrap());
     let settings = Settings::default().upstream;
     let mut metrics = Metrics::default();
+    let base = base.parse().unwrap();
     let (upstream, _renewal) =
-        Upstream::new(&base.parse().unwrap(), &settings, metrics.registry()).unwrap();
+        Upstream::new(&base, &settings, PATIENCE, metrics.registry()).unwrap();
     for allowed in [10, 400, 3_000].map(Duration::from_millis) {
         let mut request = lock(MEETING);
         request.set_timeout(allowed);

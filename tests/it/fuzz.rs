@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use meeting_control::call::{Call, Peer};
-use meeting_control::command::{ControlToken, UpdateCommand};
+use meeting_control::command::{Credential, UpdateCommand};
 use meeting_control::deadline::Deadline;
 use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
+use meeting_control::secret::{ControlToken, Secrets};
 use meeting_control::status::Verdict;
 use meeting_control::upstream::answer::{self, Answer, Context, Extent};
 use meeting_control::upstream::error_code::TABLE;
@@ -119,7 +120,17 @@ fn token() -> ControlToken {
         lock_sharing: 1,
         ..Default::default()
     };
-    UpdateCommand::read(&metadata, request).unwrap().token
+    match UpdateCommand::read(&metadata, request).unwrap().credential {
+        Credential::Token(token) => token,
+        other @ Credential::Password(_) => panic!("{other:?}"),
+    }
+}
+
+fn secrets(token: &ControlToken) -> Secrets<'_> {
+    Secrets {
+        token: Some(token),
+        password: None,
+    }
 }
 
 #[test]
@@ -128,7 +139,7 @@ fn any_answer_is_success_or_a_status_with_details() {
     let mut refusals = 0;
     let token = token();
     let context = Context {
-        token: &token,
+        secrets: secrets(&token),
         settings: 1,
         now: SystemTime::UNIX_EPOCH,
     };
@@ -236,7 +247,7 @@ fn a_known_code_is_found_in_any_dress() {
     let mut random = fastrand::Rng::with_seed(111);
     let token = token();
     let context = Context {
-        token: &token,
+        secrets: secrets(&token),
         settings: 1,
         now: SystemTime::UNIX_EPOCH,
     };
@@ -283,7 +294,7 @@ fn a_success_is_accepted_in_any_dress() {
     let mut random = fastrand::Rng::with_seed(200);
     let token = token();
     let context = Context {
-        token: &token,
+        secrets: secrets(&token),
         settings: 2,
         now: SystemTime::UNIX_EPOCH,
     };

@@ -33,6 +33,7 @@ pub use script::{Script, Step};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const TOKEN: &str = meeting_control::sandbox::TOKEN;
+pub const PASSWORD: &str = meeting_control::sandbox::PASSWORD;
 pub const MEETING: &str = meeting_control::sandbox::MEETING;
 
 /// A façade on a free port, ended when dropped.
@@ -185,6 +186,15 @@ pub fn lock(id: &str) -> Request<UpdateStartedConfConfigRequest> {
         lock_sharing: 2,
         ..Default::default()
     })
+}
+
+/// The same with a password in place of the token.
+pub fn lock_by_password(id: &str, password: &str) -> Request<UpdateStartedConfConfigRequest> {
+    let mut request = lock(id);
+    let metadata = request.metadata_mut();
+    metadata.remove("x-conference-authorization");
+    metadata.insert("x-conference-password", password.parse().unwrap());
+    request
 }
 
 pub fn with_token(

@@ -5,6 +5,8 @@
 //! which do not use each other. The bullets of `# Pure rooms` name those, linked or not, as a private room
 //! cannot be linked from there. A part of a room, such as `upstream::wire`, can be listed as well; else it
 //! goes with the whole.
+//!
+//! One room alone knows the HTTP client, and the one that keeps tokens knows no clock that can be set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,6 +33,8 @@ const IMPURE: &[&[&str]] = &[
 ];
 /// Reads tokio's clock, which tests can pause, so that other pure rooms need not.
 const CLOCK: &str = "deadline";
+/// Counts the life of tokens, which nobody's setting of a clock may change.
+const MONOTONIC: &str = "upstream::tokens";
 /// The HTTP client, and the one room that knows it.
 const HTTP_CLIENT: &str = "reqwest";
 const ITS_ROOM: &str = "upstream::transport";
@@ -251,6 +255,9 @@ impl House {
                 };
                 if path[0] == HTTP_CLIENT && !is_within(room, ITS_ROOM) {
                     fault("which one room knows alone");
+                }
+                if is_within(room, MONOTONIC) && path.iter().any(|part| part == "SystemTime") {
+                    fault("a clock that can be set");
                 }
                 if pure.is_some_and(|pure| !is_pure(pure, path)) {
                     fault("but is to be pure");

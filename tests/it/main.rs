@@ -28,6 +28,7 @@ mod process;
 mod retry;
 mod sandbox;
 mod secrets;
+mod tokens;
 mod tracing;
 mod transport;
 mod validation;

@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use meeting_control::sandbox::Sandbox;
+use meeting_control::sandbox::{Sandbox, TokenSettings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::Status;
@@ -27,7 +27,9 @@ async fn sandbox() -> (String, Changes) {
     let address = listener.local_addr().unwrap().to_string();
     let changes = Changes::default();
     let told = Arc::clone(&changes);
-    let sandbox = Sandbox::new(move |line| told.lock().unwrap().push(line.to_owned()));
+    let sandbox = Sandbox::new(TokenSettings::default(), move |line| {
+        told.lock().unwrap().push(line.to_owned());
+    });
     tokio::spawn(async move { sandbox.serve(&listener).await });
     (address, changes)
 }

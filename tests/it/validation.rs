@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
             MISSING,
             &[],
         ),
-        ("an empty token", with_tokens(&[b""]), MISSING, &[]),
+        ("an empty token", with_tokens(&[b""]), INVALID, &[TOKEN_KEY]),
         (
             "no token and no id",
             Request::new(request("", 2, 0)),

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::*;
 use crate::names;
+use crate::secret::ControlToken;
 
 fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl AsRef<[u8]>) -> Answer {
     Answer {
@@ -23,14 +24,22 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: impl AsRe
     }
 }
 
+fn secrets(token: &ControlToken) -> Secrets<'_> {
+    Secrets {
+        token: Some(token),
+        password: None,
+    }
+}
+
 /// What an answer to a request with one setting means.
 fn read_one(answer: &Answer) -> Result<Accepted, UpstreamError> {
     read_of(1, answer)
 }
 
 fn read_of(settings: usize, answer: &Answer) -> Result<Accepted, UpstreamError> {
+    let token = ControlToken::for_tests();
     let context = Context {
-        token: &ControlToken::for_tests(),
+        secrets: secrets(&token),
         settings,
         now: SystemTime::UNIX_EPOCH,
     };
@@ -46,6 +55,7 @@ fn told(answer: &Answer) -> String {
                 Basis::Code(known) => known.code,
                 Basis::Status => "status",
                 Basis::Page => "page",
+                Basis::NoToken => "no token",
                 Basis::Unreadable => "unreadable",
             };
             let code = names::code_labels()[refusal.grpc_code() as usize];
@@ -537,7 +547,7 @@ fn a_success_without_a_length_that_ends_too_soon_cannot_be_read() {
         };
         let token = ControlToken::for_tests();
         let context = Context {
-            token: &token,
+            secrets: secrets(&token),
             settings: 1,
             now: SystemTime::UNIX_EPOCH,
         };
@@ -549,7 +559,7 @@ fn a_success_without_a_length_that_ends_too_soon_cannot_be_read() {
 fn a_body_that_was_encoded_twice_is_read_all_the_same() {
     let token = ControlToken::for_tests();
     let context = Context {
-        token: &token,
+        secrets: secrets(&token),
         settings: 1,
         now: SystemTime::UNIX_EPOCH,
     };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use crate::command::ControlToken;
+use crate::secret::Secrets;
 
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
@@ -67,12 +67,12 @@ pub(super) fn is_unfinished(text: &str) -> bool {
         && serde_json::from_str::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
-/// A text of the upstream's on one line of at most `max` characters: without the token, which an answer may
+/// A text of the upstream's on one line of at most `max` characters: without the secrets, which an answer may
 /// quote, and without what a reader cannot see, which could make a line look like another. It is cut last,
-/// so that no part of the token is left.
-pub(super) fn tidy(text: &str, max: usize, token: &ControlToken) -> String {
+/// so that no part of a secret is left.
+pub(super) fn tidy(text: &str, max: usize, secrets: Secrets<'_>) -> String {
     let visible = |c: char| if is_visible(c) { c } else { ' ' };
-    let text = token.redact(text.trim());
+    let text = secrets.redact(text.trim());
     text.chars().take(max).map(visible).collect()
 }
 
@@ -86,7 +86,18 @@ fn is_visible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+    use crate::secret::ControlToken;
+
+    fn secrets() -> Secrets<'static> {
+        static TOKEN: LazyLock<ControlToken> = LazyLock::new(ControlToken::for_tests);
+        Secrets {
+            token: Some(&TOKEN),
+            password: None,
+        }
+    }
 
     fn utf16_of(text: &str, bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
         text.encode_utf16().flat_map(bytes).collect()
@@ -174,13 +185,13 @@ mod tests {
             ("empty letters", "\u{115f}\u{1160}\u{2800}\u{3164}\u{ffa0}"),
         ] {
             for hidden in characters.chars() {
-                let tidied = tidy(&format!("a{hidden}b"), 9, &ControlToken::for_tests());
+                let tidied = tidy(&format!("a{hidden}b"), 9, secrets());
                 assert_eq!(tidied, "a b", "{kind}: {hidden:?}");
             }
         }
-        assert_eq!(tidy(" \r\n a ", 9, &ControlToken::for_tests()), "a");
+        assert_eq!(tidy(" \r\n a ", 9, secrets()), "a");
         let plain = r#"LOCK_SHARE_FAILED: it's "ü" \ 操作失败, 許 ソ é € 😀"#;
-        assert_eq!(tidy(plain, 99, &ControlToken::for_tests()), plain);
+        assert_eq!(tidy(plain, 99, secrets()), plain);
     }
 
     #[test]
@@ -193,7 +204,7 @@ mod tests {
             format!("{token}{token}"),
             format!("{} {token}", token.to_uppercase()),
         ] {
-            let tidied = tidy(&text, 8, &ControlToken::for_tests());
+            let tidied = tidy(&text, 8, secrets());
             assert!(!tidied.to_lowercase().contains("cnr"), "{tidied}");
             assert!(tidied.chars().count() <= 8);
         }

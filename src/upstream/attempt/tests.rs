@@ -3,6 +3,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::call::Peer;
+use crate::secret::Secrets;
 use crate::telemetry::metrics::Metrics as Page;
 use crate::upstream::answer::Answer;
 use crate::upstream::error::Refusal;
@@ -14,7 +15,7 @@ fn rest() -> RestCall<Unread> {
     RestCall {
         method: http::Method::PUT,
         url: "https://h/".parse().unwrap(),
-        own_headers: Vec::new(),
+        own_header: (http::header::ACCEPT, HeaderValue::from_static("*/*")),
         body: Bytes::new(),
         idempotent: true,
         reader: Unread,
@@ -26,7 +27,7 @@ struct Unread;
 impl Read for Unread {
     type Success = ();
 
-    fn read(&self, _: &Answer, _: SystemTime) -> Result<(), UpstreamError> {
+    fn read(&self, _: &Answer, _: Secrets<'_>, _: SystemTime) -> Result<(), UpstreamError> {
         Ok(())
     }
 }

@@ -26,6 +26,21 @@ pub struct Known {
     /// Whether the code refuses one setting and says nothing of others in the same request, which may
     /// have been changed before.
     pub of_one_setting: bool,
+    /// Whether an answer to a change of settings that has the code says that the token is no longer good.
+    pub rejects_token: bool,
+    /// What the code says of the password in a request for a token.
+    pub password: PasswordDoubt,
+}
+
+/// What a refusal says of the password that a token was to be obtained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordDoubt {
+    /// Nothing.
+    None,
+    /// It may be wrong, or there is no such meeting, or no login for now.
+    Perhaps,
+    /// It is wrong.
+    Wrong,
 }
 
 /// Whether the façade asks again after a failure.

@@ -4,6 +4,7 @@ use tonic::Code::{self, *};
 
 use super::known::Evidence::{self, Documented, Inferred, Seen};
 use super::known::Known;
+use super::known::PasswordDoubt::{self, Perhaps, Wrong};
 use super::known::Retry::{self, Backoff, Never, Once};
 use crate::call::Outcome::{self, NotApplied, Unknown};
 
@@ -32,13 +33,25 @@ const fn row(
         evidence,
         explanation,
         of_one_setting: false,
+        rejects_token: false,
+        password: PasswordDoubt::None,
     }
 }
 
+/// Fills the columns that few rows need.
 impl Known {
-    /// Fills the one column that few rows need.
     const fn of_one_setting(mut self) -> Self {
         self.of_one_setting = true;
+        self
+    }
+
+    const fn rejects_token(mut self) -> Self {
+        self.rejects_token = true;
+        self
+    }
+
+    const fn password(mut self, doubt: PasswordDoubt) -> Self {
+        self.password = doubt;
         self
     }
 }
@@ -68,7 +81,7 @@ pub const TABLE: &[Known] = &[
     row("APIG.0304", None, "APIG_APP_ACCESS_DENIED", PermissionDenied, NotApplied, Never, Documented, "The gateway denies this app access to the interface"),
     row("APIG.0305", None, "APIG_AUTH_INCORRECT", Unauthenticated, NotApplied, Never, Documented, "The authentication information of the request is wrong"),
     row("APIG.0306", None, "APIG_API_ACCESS_DENIED", PermissionDenied, NotApplied, Never, Documented, "The gateway denies access to this interface"),
-    row("APIG.0307", None, "APIG_TOKEN_MUST_BE_RENEWED", Unauthenticated, NotApplied, Never, Documented, "The gateway no longer accepts this token; obtain a new one and try again"),
+    row("APIG.0307", None, "APIG_TOKEN_MUST_BE_RENEWED", Unauthenticated, NotApplied, Never, Documented, "The gateway no longer accepts this token; obtain a new one and try again").rejects_token(),
     row("APIG.0308", None, "APIG_THROTTLED", ResourceExhausted, NotApplied, Backoff, Documented, "The gateway's rate limit has been reached; wait and send fewer requests"),
     row("APIG.0310", None, "APIG_PROJECT_UNAVAILABLE", PermissionDenied, NotApplied, Never, Documented, "The cloud project of the caller is not available; check the state of the account"),
     row("APIG.0311", None, "APIG_DEBUG_AUTH_INCORRECT", Unauthenticated, NotApplied, Never, Documented, "The debugging authentication of the request is wrong"),
@@ -120,14 +133,14 @@ pub const TABLE: &[Known] = &[
     row("MMC.111070001", None, "CONF_BAD_REQUEST", InvalidArgument, NotApplied, Never, Inferred, "The meeting service could not accept the request as it was sent"),
     row("MMC.111070002", None, "CONF_INSUFFICIENT_PERMISSIONS", PermissionDenied, NotApplied, Never, Inferred, "The token's owner lacks the permission to change this meeting"),
     row("MMC.111070003", None, "CONF_EXCEPTION", Internal, Unknown, Once, Inferred, "The meeting service failed while processing the request"),
-    row("MMC.111070004", None, "CONF_AUTH_FAIL", Unauthenticated, NotApplied, Never, Inferred, "Authentication for the meeting failed; obtain a new token and try again"),
+    row("MMC.111070004", None, "CONF_AUTH_FAIL", Unauthenticated, NotApplied, Never, Inferred, "Authentication for the meeting failed; obtain a new token and try again").rejects_token().password(Wrong),
     row("MMC.111070005", None, "CONF_DATA_NOT_FOUND", NotFound, NotApplied, Never, Seen, "The meeting does not exist; check its ID"),
     row("MMC.111070006", None, "VMR_DATA_NOT_FOUND", NotFound, NotApplied, Never, Inferred, "The cloud meeting room does not exist"),
-    row("MMC.111070009", None, "CONF_AUTHEN_NEED_PASSWORD", Unauthenticated, NotApplied, Never, Inferred, "The meeting password is missing; give it when the control token is obtained"),
+    row("MMC.111070009", None, "CONF_AUTHEN_NEED_PASSWORD", Unauthenticated, NotApplied, Never, Inferred, "The meeting password is missing; give it when the control token is obtained").password(Wrong),
     row("MMC.111070010", None, "CONF_ROLE_AUTHENTICATION_FAILED", PermissionDenied, NotApplied, Never, Inferred, "The caller's role does not allow access to this meeting"),
     row("MMC.111070100", None, "CONF_GET_STARTED_CONF_EXCEPTION", Internal, NotApplied, Once, Inferred, "The meeting service could not fetch the running meeting"),
     row("MMC.111070109", None, "CONF_GET_STARTED_VMRCONF_EXCEPTION", Internal, NotApplied, Once, Inferred, "The meeting service could not fetch the meeting running in the cloud meeting room"),
-    row("MMC.111070111", None, "REQUEST_TOKEN_IS_NULL", Unauthenticated, NotApplied, Never, Inferred, "The request carries no token; send the meeting's control token"),
+    row("MMC.111070111", None, "REQUEST_TOKEN_IS_NULL", Unauthenticated, NotApplied, Never, Inferred, "The request carries no token; send the meeting's control token").rejects_token(),
     row("MMC.111070120", None, "REGION_DATA_NOT_FOUND", Unavailable, NotApplied, Backoff, Inferred, "The meeting service could not find out the region of the meeting; try again shortly"),
     row("MMC.111071001", None, "CONF_SYSPORTAL_SERVICE_EXCEPTION", Unavailable, Unknown, Backoff, Inferred, "The system portal behind the meeting service is in trouble; try again shortly"),
     row("MMC.111071002", None, "CONF_EXECUTOR_RUN_EXCEPTION", Unavailable, Unknown, Backoff, Inferred, "The service that carries out meeting operations is in trouble; try again shortly"),
@@ -136,7 +149,7 @@ pub const TABLE: &[Known] = &[
     row("MMC.111071061", None, "PARAMETER_VERIFIED_FAIL", InvalidArgument, NotApplied, Never, Inferred, "A parameter of the request did not pass the meeting service's check"),
     row("MMC.111071062", None, "JSON_CONVERSION_FAILED", InvalidArgument, NotApplied, Never, Inferred, "The meeting service could not convert the JSON of the request"),
     row("MMC.111071072", None, "CONF_CLOSED_RECENTLY", FailedPrecondition, NotApplied, Never, Inferred, "The meeting has just ended"),
-    row("MMC.111071091", None, "CONF_PWD_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The meeting password is wrong"),
+    row("MMC.111071091", None, "CONF_PWD_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The meeting password is wrong").password(Wrong),
     row("MMC.111072001", None, "CONF_APPLY_RESOURCE_FAILED", Unavailable, Unknown, Backoff, Inferred, "The meeting service could not obtain resources for the meeting; try again shortly"),
     row("MMC.111072002", None, "CONF_RELEASE_RESOURCE_FAILED", Unavailable, Unknown, Backoff, Inferred, "The meeting service could not release resources of the meeting; try again shortly"),
     row("MMC.111072003", None, "CONF_IS_CLOSING", FailedPrecondition, NotApplied, Never, Inferred, "The meeting is just ending and can no longer be changed"),
@@ -150,7 +163,7 @@ pub const TABLE: &[Known] = &[
     row("MMC.111072014", None, "VMR_CONF_IS_EXPIRED", FailedPrecondition, NotApplied, Never, Inferred, "The meeting in the cloud meeting room is over"),
     row("MMC.111072015", None, "VMR_CONF_IS_NOT_ARRIVE_START_TIME", FailedPrecondition, NotApplied, Never, Inferred, "The meeting in the cloud meeting room has not reached its start time"),
     row("MMC.111072016", None, "VMR_CONF_WITH_SCHEDULE_NOT_EXIST", NotFound, NotApplied, Never, Inferred, "The cloud meeting room has no such meeting booked"),
-    row("MMC.111072018", None, "CONF_CHAIRMAN_PWD_EXCEPTION", Unauthenticated, NotApplied, Never, Inferred, "The host password given when applying for the host role is wrong"),
+    row("MMC.111072018", None, "CONF_CHAIRMAN_PWD_EXCEPTION", Unauthenticated, NotApplied, Never, Inferred, "The host password given when applying for the host role is wrong").password(Wrong),
     row("MMC.111072024", None, "CONF_NO_PARTICIPANT_JOINED", FailedPrecondition, NotApplied, Never, Inferred, "Nobody has joined the meeting yet; try again once someone is in it"),
     row("MMC.111072025", None, "AUDIO_CONF_NOT_SUPPORT", FailedPrecondition, NotApplied, Never, Inferred, "An audio meeting does not support this function").of_one_setting(),
     row("MMC.111072045", None, "ON_OFF_NOT_IN_RANGE", InvalidArgument, NotApplied, Never, Inferred, "The value of a switch is out of range").of_one_setting(),
@@ -159,8 +172,8 @@ pub const TABLE: &[Known] = &[
     row("MMC.111072057", None, "REQUEST_BODY_IS_NULL", InvalidArgument, NotApplied, Never, Inferred, "The request reached the meeting service without a body"),
     row("MMC.111072059", None, "CONF_NO_CHAIR_SITE", FailedPrecondition, NotApplied, Never, Inferred, "The meeting has no host; let a host join or claim the role first"),
     row("MMC.111072060", None, "NORMAL_SITE_NOT_SUPPORT_VIEW", PermissionDenied, NotApplied, Never, Inferred, "Ordinary participants may not do this; use the token of a host"),
-    row("MMC.111072064", None, "CONF_CTR_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Meeting control is locked after too many failed logins; wait before obtaining a new token"),
-    row("MMC.111072065", None, "CONF_NOT_FOUND_OR_AUTH_FAILED", Unauthenticated, NotApplied, Never, Seen, "The meeting does not exist, or the control token is wrong or expired; obtain a new token and try again"),
+    row("MMC.111072064", None, "CONF_CTR_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Meeting control is locked after too many failed logins; wait before obtaining a new token").password(Perhaps),
+    row("MMC.111072065", None, "CONF_NOT_FOUND_OR_AUTH_FAILED", Unauthenticated, NotApplied, Never, Seen, "The meeting does not exist, or the control token is wrong or expired; obtain a new token and try again").rejects_token().password(Perhaps),
     row("MMC.111072070", None, "GUEST_NO_PERMISSION_OPERATION", PermissionDenied, NotApplied, Never, Inferred, "Guests may not do this; use the token of a host"),
     row("MMC.111072071", None, "NO_PERMISSION_OPERATE_OTHERS", PermissionDenied, NotApplied, Never, Inferred, "The caller may do this to themselves only, not to others"),
     row("MMC.111072083", None, "LOCK_SHARE_FAILED", Internal, Unknown, Once, Inferred, "Locking or unlocking the sharing of screens failed").of_one_setting(),
@@ -174,9 +187,9 @@ pub const TABLE: &[Known] = &[
     row("MMC.111080001", None, "PARTICIPANT_BAD_REQUEST", InvalidArgument, NotApplied, Never, Inferred, "The service that handles participants found the request invalid"),
     row("MMC.111080002", None, "PARTICIPANT_INSUFFICIENT_PERMISSIONS", PermissionDenied, NotApplied, Never, Inferred, "The caller lacks the permission for this operation on participants"),
     row("MMC.111081002", None, "PARTICIPANT_CONF_NOT_EXIST", NotFound, NotApplied, Never, Inferred, "The participants' meeting does not exist or is over"),
-    row("MMC.111081006", None, "PARTICIPANT_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The participant's authentication failed; obtain a new token and try again"),
+    row("MMC.111081006", None, "PARTICIPANT_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The participant's authentication failed; obtain a new token and try again").rejects_token().password(Wrong),
     row("MMC.111081007", None, "PARTICIPANT_CONF_IS_LOCKED", FailedPrecondition, NotApplied, Never, Inferred, "The participants' meeting is locked; unlock it first"),
-    row("MMC.111081009", None, "PARTICIPANT_CONF_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Login to the meeting is locked after too many failures; wait before the next attempt"),
+    row("MMC.111081009", None, "PARTICIPANT_CONF_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Login to the meeting is locked after too many failures; wait before the next attempt").password(Perhaps),
     row("MMC.111082001", None, "PARTICIPANT_CONTROL_NOT_SUPPORT", Unimplemented, NotApplied, Never, Inferred, "This control of participants is not supported"),
     row("MMC.111084008", None, "PARTICIPANT_GENERIC_CTL_EXCEPTION", Internal, Unknown, Once, Inferred, "The service that handles participants failed during the operation"),
     row("MMC.111100012", None, "CONF_NOT_ON_LOCAL_STATION", FailedPrecondition, NotApplied, Never, Inferred, "The meeting is not on this site; use the host of the meeting's own site"),
@@ -196,16 +209,16 @@ pub const TABLE: &[Known] = &[
     row("MMC.115029002", None, "COMMON_NULL_PARAMS", InvalidArgument, NotApplied, Never, Inferred, "A parameter of the request has no value"),
     row("MMC.115029003", None, "COMMON_SERVICE_INVALID", Unavailable, Unknown, Backoff, Inferred, "A service that the meeting service depends on is not available; try again shortly"),
     row("MMC.115029999", None, "COMMON_UNKNOWN", Code::Unknown, Unknown, Never, Inferred, "The meeting service failed with an unknown error"),
-    row("MMC.118000000", None, "USER_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user could not be authenticated; obtain a new token and try again"),
-    row("MMC.118000001", None, "USER_TOKEN_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user service rejected the token; obtain a new one and try again"),
-    row("MMC.118000002", None, "USER_AUTHENTICATION_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user's account is locked after failed authentication; wait before the next attempt"),
+    row("MMC.118000000", None, "USER_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user could not be authenticated; obtain a new token and try again").rejects_token().password(Wrong),
+    row("MMC.118000001", None, "USER_TOKEN_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user service rejected the token; obtain a new one and try again").rejects_token(),
+    row("MMC.118000002", None, "USER_AUTHENTICATION_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user's account is locked after failed authentication; wait before the next attempt").password(Perhaps),
     row("USG.200000001", None, "USG_SERVER_BUSY", Unavailable, NotApplied, Backoff, Inferred, "The user service is busy; try again shortly"),
     row("USG.200000002", None, "USG_INTERNAL_ERR", Internal, Unknown, Once, Inferred, "The user service had an internal error"),
     row("USG.200000003", None, "USG_PARAM_ERR", InvalidArgument, NotApplied, Never, Inferred, "The user service found a parameter of the request invalid"),
     row("USG.200000004", None, "USG_ILLEGAL_REQ", Unauthenticated, NotApplied, Never, Inferred, "The user service rejected the request as illegal; check the token header and log in again"),
     row("USG.200000005", None, "USG_UPGRADING", Unavailable, NotApplied, Never, Inferred, "The user service is being upgraded and closed for now; try again later"),
     row("USG.201040001", None, "USG_ACCOUNT_EXISTS", AlreadyExists, NotApplied, Never, Seen, "An account of this name exists already"),
-    row("USG.206010000", None, "USG_ERR_PASSWORD", Unauthenticated, NotApplied, Never, Inferred, "The user name or the password is wrong"),
+    row("USG.206010000", None, "USG_ERR_PASSWORD", Unauthenticated, NotApplied, Never, Inferred, "The user name or the password is wrong").password(Wrong),
     row("USG.206010007", None, "USG_APPID_ACCOUNT_DISABLED", PermissionDenied, NotApplied, Never, Inferred, "The user's account has not been activated"),
     row("USG.206010025", None, "USG_APPID_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The App ID authentication failed; check the App ID and its signature"),
     row("USG.206010057", None, "USG_APPID_AUTH_EXPIRE", Unauthenticated, NotApplied, Never, Inferred, "The App ID authentication has expired; authenticate again"),

@@ -47,7 +47,7 @@ async fn pauses_are_random_within_bounds_that_double() {
         (40, 1000),
     ] {
         let bound = Duration::from_millis(bound);
-        let pauses: Vec<_> = (0..200).map(|_| jitter(done)).collect();
+        let pauses: Vec<_> = (0..200).map(|_| jitter(FIRST_PAUSE, done)).collect();
         assert!(pauses.iter().all(|pause| *pause <= bound), "{done}");
         assert!(pauses.iter().any(|pause| *pause < bound / 4), "{done}");
         assert!(pauses.iter().any(|pause| *pause > bound / 4 * 3), "{done}");
@@ -84,7 +84,7 @@ async fn each_kind_of_failure_has_its_number_of_retries() {
         let made = (0..10)
             .take_while(|_| {
                 let next = retries.next(&error(), Duration::ZERO, PLENTY, &budget);
-                matches!(next, Next::Again(_))
+                matches!(next, Next::Again(..))
             })
             .count();
         assert_eq!(made, expected, "{max} {:?}", error());
@@ -101,7 +101,7 @@ async fn a_call_that_is_not_idempotent_is_sent_again_only_if_nothing_was_changed
         (lost(true), false),
     ] {
         let next = Retries::new(2, false).next(&error, Duration::ZERO, PLENTY, &Budget::new(false));
-        assert_eq!(matches!(next, Next::Again(_)), again, "{error:?}");
+        assert_eq!(matches!(next, Next::Again(..)), again, "{error:?}");
     }
 }
 
@@ -125,7 +125,7 @@ async fn a_pause_that_leaves_no_time_for_an_attempt_is_not_begun() {
     ] {
         let next = Retries::new(2, true).next(&error, took, remaining, &Budget::new(false));
         let expected = if expected {
-            Next::Again(SECOND)
+            Next::Again(SECOND, RetryReason::Refused)
         } else {
             Next::GiveUp
         };
@@ -135,10 +135,16 @@ async fn a_pause_that_leaves_no_time_for_an_attempt_is_not_begun() {
 
 #[tokio::test(start_paused = true)]
 async fn throttled_calls_wait_as_long_as_callers_are_told() {
-    assert_eq!(after(&refused(429, None)), Next::Again(THROTTLED_PAUSE));
+    assert_eq!(
+        after(&refused(429, None)),
+        Next::Again(THROTTLED_PAUSE, RetryReason::Refused)
+    );
     let asked = 7 * SECOND;
-    assert_eq!(after(&refused(429, Some(asked))), Next::Again(asked));
-    let Next::Again(pause) = after(&refused(503, None)) else {
+    assert_eq!(
+        after(&refused(429, Some(asked))),
+        Next::Again(asked, RetryReason::Refused)
+    );
+    let Next::Again(pause, _) = after(&refused(503, None)) else {
         panic!("a 503 passes");
     };
     assert!(pause <= FIRST_PAUSE);
@@ -149,7 +155,10 @@ async fn a_stale_connection_is_replaced_at_once_once_and_only_if_it_was_found_ou
     let budget = Budget::new(false);
     let mut soon = Retries::new(2, true);
     let next = soon.next(&lost(true), Duration::ZERO, PLENTY, &budget);
-    assert_eq!(next, Next::Again(Duration::ZERO));
+    assert_eq!(
+        next,
+        Next::Again(Duration::ZERO, RetryReason::StaleConnection)
+    );
     assert_eq!((soon.done, soon.met_stale), (0, true));
     soon.next(&lost(true), Duration::ZERO, PLENTY, &budget);
     assert_eq!(soon.done, 1);
@@ -216,8 +225,25 @@ async fn an_unlimited_budget_pays_for_everything() {
         for (error, free) in [(unreachable(), false), (lost(true), true)] {
             let mut of_call = Retries::new(2, true);
             let next = of_call.next(&error, Duration::ZERO, PLENTY, &budget);
-            assert!(matches!(next, Next::Again(_)));
+            assert!(matches!(next, Next::Again(..)));
             assert_eq!(of_call.met_stale, free);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_replaced_three_times_whatever_the_limits_of_retries() {
+    for max in [0, 2] {
+        let mut retries = Retries::new(max, true);
+        for bound in [200, 400, 800] {
+            let Next::Again(pause, reason) = retries.next_token(Duration::ZERO, PLENTY) else {
+                panic!("not the last");
+            };
+            assert!(pause <= Duration::from_millis(bound), "{pause:?}");
+            assert_eq!(reason, RetryReason::TokenRejected);
+        }
+        assert_eq!(retries.next_token(Duration::ZERO, PLENTY), Next::GiveUp);
+    }
+    let mut late = Retries::new(2, true);
+    assert_eq!(late.next_token(SECOND, MAX_ATTEMPT), Next::GiveUp);
 }

@@ -25,6 +25,9 @@ pub enum SetupError {
         "no TLS towards the upstream: {0}; --upstream-ca or SSL_CERT_FILE name root certificates"
     )]
     Tls(#[source] rustls::Error),
+    /// The system has no random numbers, which tokens are kept by.
+    #[error("the system has no random numbers")]
+    NoRandomNumbers,
     /// The HTTP client cannot start.
     #[error("the HTTP client cannot start: {}", causes(.0))]
     Client(#[source] reqwest::Error),

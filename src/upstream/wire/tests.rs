@@ -1,12 +1,14 @@
 use super::*;
+use crate::command::UpdateCommand;
 use crate::proto::v1::UpdateStartedConfConfigRequest;
 
+const TOKEN: HeaderValue = HeaderValue::from_static("Basic Y25y");
+
 fn put(base: &str, request: UpdateStartedConfConfigRequest) -> RestCall<Update> {
-    let token = HeaderValue::from_static("Basic Y25y");
-    let metadata = HeaderMap::from_iter([(AUTHORIZATION.clone(), token)]);
+    let metadata = HeaderMap::from_iter([(AUTHORIZATION.clone(), TOKEN)]);
     let command = UpdateCommand::read(&metadata, request).unwrap();
     let endpoint = base.parse::<BaseUrl>().unwrap().endpoint(UPDATE_PATH);
-    RestCall::update(&endpoint, command)
+    RestCall::update(&endpoint, &command.conference_id, &command.settings)
 }
 
 fn request(
@@ -82,7 +84,8 @@ fn only_the_documented_headers_are_sent() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let put = put("https://h", request("1", 1, 0));
     let id = HeaderValue::from_static("id-1");
-    let headers = put.headers(&id, Some(HeaderValue::from_static(PARENT)));
+    let pass = Pass::Token(ControlToken::new(TOKEN));
+    let headers = put.headers(&pass, &id, Some(HeaderValue::from_static(PARENT)));
     let mut sent: Vec<_> = headers
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -100,6 +103,40 @@ fn only_the_documented_headers_are_sent() {
         ]
     );
     assert!(headers[&AUTHORIZATION].is_sensitive());
+}
+
+#[test]
+fn a_token_is_asked_for_with_the_password_in_a_header() {
+    let endpoint = "https://h/a"
+        .parse::<BaseUrl>()
+        .unwrap()
+        .endpoint(TOKEN_PATH);
+    let get = RestCall::issue(&endpoint, "9/1");
+    assert_eq!(get.method, Method::GET);
+    assert_eq!(
+        get.url.as_str(),
+        "https://h/a/v1/mmc/control/conferences/token?conferenceID=9%2F1"
+    );
+    assert!(get.body.is_empty());
+    let id = HeaderValue::from_static("id-1");
+    let pass = Pass::Password(Password::new("100001"));
+    let headers = get.headers(&pass, &id, None);
+    let mut sent: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
+    sent.sort();
+    assert_eq!(
+        sent,
+        [
+            "accept: application/json",
+            &format!("user-agent: meeting-control/{}", env!("CARGO_PKG_VERSION")),
+            "x-login-type: 1",
+            "x-password: 100001",
+            "x-request-id: id-1",
+        ]
+    );
+    assert!(headers[&UPSTREAM_PASSWORD].is_sensitive());
 }
 
 #[test]

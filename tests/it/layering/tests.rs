@@ -342,3 +342,23 @@ fn the_http_client_is_known_to_one_room_alone() {
         assert_eq!(faults_with(&inside), [""; 0]);
     }
 }
+
+#[test]
+fn a_wall_clock_where_tokens_are_kept_is_found() {
+    for source in [
+        "use std::time::SystemTime;",
+        "fn f() { std::time::SystemTime::now(); }",
+    ] {
+        let tokens = [
+            (
+                "upstream.rs",
+                "mod lowest; mod tokens; mod transport; mod wire;",
+            ),
+            ("upstream/tokens.rs", "mod kept;"),
+            ("upstream/tokens/kept.rs", source),
+        ];
+        let faults = faults_with(&tokens);
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        assert!(faults[0].contains("a clock that can be set"), "{faults:?}");
+    }
+}

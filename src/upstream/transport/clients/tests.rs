@@ -11,6 +11,7 @@ fn settings() -> UpstreamSettings {
         attempt_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(2),
         max_retries: 2,
+        max_tokens: 0,
         unguarded: false,
     }
 }

@@ -1,4 +1,4 @@
-//! The meeting control token, and how it is kept out of everything but the REST call.
+//! The meeting control token.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +8,8 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
 use http::HeaderValue;
+
+use super::redaction::{Place, REDACTED, find, redact};
 
 /// Real tokens have some 50 characters.
 const MIN_SECRET: usize = 8;
@@ -23,15 +25,13 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 pub struct ControlToken(HeaderValue);
 
 impl ControlToken {
-    /// What stands in for the token wherever it must not appear.
-    pub const REDACTED: &'static str = "[redacted]";
-
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         Self::new(HeaderValue::from_static("cnr0123456789abcdef"))
     }
 
-    pub(super) fn new(mut token: HeaderValue) -> Self {
+    /// Takes over what a header carries.
+    pub(crate) fn new(mut token: HeaderValue) -> Self {
         token.set_sensitive(true);
         Self(token)
     }
@@ -46,17 +46,12 @@ impl ControlToken {
         if self.is_longer_than(text) {
             return Cow::Borrowed(text);
         }
-        self.spellings().fold(Cow::Borrowed(text), |text, secret| {
-            match take_out(&text, &secret) {
-                Some(clean) => Cow::Owned(clean),
-                None => text,
-            }
-        })
+        redact(text, self.spellings(), Place::Anywhere)
     }
 
     /// Whether a text holds the token, in any spelling.
-    pub(super) fn is_within(&self, text: &str) -> bool {
-        let within = |secret: String| find_ignoring_case(text, &secret).is_some();
+    pub(crate) fn is_within(&self, text: &str) -> bool {
+        let within = |secret: String| find(text, 0, &secret, Place::Anywhere).is_some();
         !self.is_longer_than(text) && self.spellings().any(within)
     }
 
@@ -98,31 +93,9 @@ impl ControlToken {
     }
 }
 
-/// `text` without each `secret` in it; `None` when there is none.
-fn take_out(text: &str, secret: &str) -> Option<String> {
-    let mut clean = String::new();
-    let mut rest = text;
-    while let Some(at) = find_ignoring_case(rest, secret) {
-        clean.push_str(&rest[..at]);
-        clean.push_str(ControlToken::REDACTED);
-        rest = &rest[at + secret.len()..];
-    }
-    (rest.len() < text.len()).then(|| clean + rest)
-}
-
-/// Where `secret` stands in `text`, between whole characters.
-fn find_ignoring_case(text: &str, secret: &str) -> Option<usize> {
-    let found = text
-        .as_bytes()
-        .windows(secret.len())
-        .position(|window| window.eq_ignore_ascii_case(secret.as_bytes()))?;
-    let whole = text.is_char_boundary(found) && text.is_char_boundary(found + secret.len());
-    whole.then_some(found)
-}
-
 impl fmt::Debug for ControlToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::REDACTED)
+        f.write_str(REDACTED)
     }
 }
 

@@ -21,12 +21,12 @@ fn a_token_is_taken_out_of_a_text_in_every_spelling() {
             &sent,
         ] {
             // By itself too: no text is so short that it need not be searched.
-            assert!(token.redact(echoed).contains(ControlToken::REDACTED));
+            assert!(token.redact(echoed).contains(REDACTED));
             assert!(token.is_within(echoed));
             let text = token.redact(&format!("bad token {echoed}!")).into_owned();
             assert!(!text.to_lowercase().contains(TOKEN_TEXT), "{text}");
             assert!(!text.contains(&encoded), "{text}");
-            assert!(text.contains(ControlToken::REDACTED), "{text}");
+            assert!(text.contains(REDACTED), "{text}");
             assert!(
                 text.starts_with("bad token ") && text.ends_with('!'),
                 "{text}"

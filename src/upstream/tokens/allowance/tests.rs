@@ -1,0 +1,132 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn caller(number: u8) -> Caller {
+    Caller::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
+}
+
+fn key(number: u8) -> Key {
+    Key::for_tests(number)
+}
+
+/// How long is left until a place is free, or `None` where one of those that are taken may become so.
+fn refused(taken: Result<Taken, Full>) -> Option<Duration> {
+    match taken {
+        Ok(taken) => panic!("there is a place: {taken:?}"),
+        Err(Full::Wait(_)) => None,
+        Err(Full::Refuse(wait)) => Some(wait),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meeting_has_three_places_a_minute_and_each_caller_its_own() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    for number in 0..3 {
+        let place = all.take(&caller(1), "a", key(number), now + SECOND);
+        place.unwrap().keep(now + SECOND);
+    }
+    let later = now + 11 * SECOND;
+    let fourth = || all.take(&caller(1), "a", key(3), later);
+    assert_eq!(refused(fourth()), Some(50 * SECOND));
+    let again = all.take(&caller(1), "a", key(2), later);
+    again.expect("a password that is known to be wrong has its place");
+    all.take(&caller(1), "b", key(4), later)
+        .expect("of another meeting");
+    all.take(&caller(2), "a", key(3), later)
+        .expect("of another caller");
+    all.take(&caller(1), "a", key(3), now + 61 * SECOND)
+        .expect("a minute later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_has_twenty_places_over_all_meetings() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    for number in 0..20 {
+        let meeting = number.to_string();
+        all.take(&caller(1), &meeting, key(number), now)
+            .unwrap()
+            .keep(now);
+    }
+    assert_eq!(
+        refused(all.take(&caller(1), "x", key(99), now)),
+        Some(60 * SECOND)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_not_kept_is_given_back_to_whoever_waits() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let mut places: Vec<_> = (0..3)
+        .map(|number| all.take(&caller(1), "a", key(number), now).unwrap())
+        .collect();
+    let Err(Full::Wait(freed)) = all.take(&caller(1), "a", key(3), now) else {
+        panic!("one may be given back");
+    };
+    places.pop().unwrap().keep(now);
+    drop(places.pop());
+    freed.await;
+    let place = all.take(&caller(1), "a", key(3), now).unwrap();
+    place.keep(now);
+    places.pop().unwrap().keep(now);
+    assert!(
+        refused(all.take(&caller(1), "a", key(4), now)).is_some(),
+        "all are wrong"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_that_wait_learn_that_no_place_is_given_back() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let places: Vec<_> = (0..20)
+        .map(|number| {
+            let meeting = number.to_string();
+            all.take(&caller(1), &meeting, key(number), now).unwrap()
+        })
+        .collect();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| match all.take(&caller(1), "x", key(99), now) {
+            Err(Full::Wait(freed)) => freed,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for place in places {
+        place.keep(now);
+    }
+    for freed in waiting {
+        freed.await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_wrong_before_stays_so_when_an_answer_says_nothing() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    for number in 0..3 {
+        all.take(&caller(1), "a", key(number), now)
+            .unwrap()
+            .keep(now);
+    }
+    drop(all.take(&caller(1), "a", key(0), now).unwrap());
+    assert!(refused(all.take(&caller(1), "a", key(3), now)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_are_forgotten_once_nothing_is_known_of_them() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    drop(all.take(&caller(1), "a", key(0), now).unwrap());
+    assert!(all.lock().is_empty());
+    let many = |number: usize| {
+        let bytes = u32::try_from(number).unwrap().to_be_bytes();
+        Caller::Address(IpAddr::V4(bytes.into()))
+    };
+    for number in 0..MAX_CALLERS + 10 {
+        all.take(&many(number), "a", key(0), now).unwrap().keep(now);
+    }
+    assert_eq!(all.lock().len(), MAX_CALLERS + 1, "the others are one");
+    all.take(&many(0), "a", key(0), now + 61 * SECOND)
+        .unwrap()
+        .keep(now + 61 * SECOND);
+    assert_eq!(all.lock().len(), 1);
+}

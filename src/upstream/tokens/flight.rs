@@ -1,0 +1,130 @@
+//! A token that is being obtained: a task of its own, for all calls that wait for it, which none of them can end.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::allowance::Taken;
+use super::kept::Kept;
+use super::key::Key;
+use super::store::{End, Store, password_doubt};
+use crate::call::Call;
+use crate::telemetry::trace::Span;
+use crate::upstream::answer::Issued;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::error_code::PasswordDoubt;
+
+/// The call to the upstream that obtains a token.
+pub(in crate::upstream) struct Fetch {
+    /// Its span, where traces are exported.
+    pub(in crate::upstream) span: Option<Span>,
+    /// Resolves with the token, and how long ago it was asked for.
+    pub(in crate::upstream) answer: Fetched,
+}
+
+type Fetched = Pin<Box<dyn Future<Output = Result<(Issued, Duration), UpstreamError>> + Send>>;
+
+/// How hard a token is tried to be obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Effort {
+    /// In one attempt: the one that is kept is still good.
+    Renewal,
+    /// As hard as any call.
+    Full,
+}
+
+/// The tokens that are being obtained.
+#[derive(Debug, Default)]
+pub(super) struct Flights(Mutex<HashMap<Key, Flight>>);
+
+/// A token that is being obtained, as those see it that wait for it.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    /// `Some` once it has ended; closed without, its task was lost.
+    pub(super) end: watch::Receiver<Option<End>>,
+    pub(super) effort: Effort,
+    span: Option<Span>,
+}
+
+/// Obtains one token. Dropped, it is no longer under way.
+pub(super) struct Task {
+    pub(super) flights: Arc<Flights>,
+    pub(super) store: Arc<Store>,
+    pub(super) key: Key,
+    pub(super) conference_id: String,
+    /// The caller's place, if one is needed.
+    pub(super) place: Option<Taken>,
+    /// The token that is to be replaced before its time.
+    pub(super) renewed: Option<Arc<Kept>>,
+}
+
+impl Flights {
+    /// All that are under way, and nobody else changes them meanwhile.
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
+        // No change is ever half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// Notes, for those who read traces, that a call waits for it.
+    pub(super) fn link(&self, call: &Call) {
+        if let (Some(span), Some(waiting)) = (&self.span, &call.span) {
+            span.link(waiting);
+        }
+    }
+}
+
+impl Task {
+    /// The flight, and what has to be spawned for it, without the lock on those under way.
+    pub(super) fn prepare(
+        mut self,
+        fetch: Fetch,
+        effort: Effort,
+    ) -> (Flight, impl Future<Output = ()> + Send + 'static) {
+        let (tell, end) = watch::channel(None);
+        let flight = Flight {
+            end,
+            effort,
+            span: fetch.span,
+        };
+        let running = async move {
+            let result = fetch.answer.await;
+            let end = self.settle(result);
+            // Whoever looks from now on finds what came of it, so it is no longer under way.
+            drop(self);
+            let _ = tell.send(Some(end));
+        };
+        (flight, running)
+    }
+
+    fn settle(&mut self, result: Result<(Issued, Duration), UpstreamError>) -> End {
+        let now = Instant::now();
+        let end = self
+            .store
+            .settle(self.key, &self.conference_id, result, now);
+        match &end {
+            Ok(_) => self.renewed = None,
+            Err(error) if password_doubt(error) != PasswordDoubt::None => {
+                if let Some(place) = self.place.take() {
+                    place.keep(now);
+                }
+            }
+            Err(_) => {}
+        }
+        end
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(kept) = &self.renewed {
+            kept.fail_renewal(Instant::now());
+        }
+        self.flights.lock().remove(&self.key);
+    }
+}

@@ -1,16 +1,13 @@
 //! The host password of a meeting.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use http::HeaderValue;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::redaction::{Place, REDACTED, find, redact};
+use super::redaction::{Place, REDACTED, find, redact, spellings};
 
 /// The host password of a meeting, a secret: it prints as `[redacted]`, and is wiped from memory with its last
 /// clone. Cheap to clone.
@@ -50,26 +47,7 @@ impl Password {
     }
 
     fn spellings(&self) -> impl Iterator<Item = String> {
-        let password = self.expose();
-        let mut hex = String::new();
-        let mut percent = String::new();
-        for byte in password.bytes() {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            let _ = write!(percent, "%{byte:02x}");
-        }
-        [
-            password.to_owned(),
-            // The padded forms first: the others are parts of them.
-            STANDARD.encode(password),
-            STANDARD_NO_PAD.encode(password),
-            URL_SAFE.encode(password),
-            URL_SAFE_NO_PAD.encode(password),
-            hex,
-            percent,
-            utf8_percent_encode(password, NON_ALPHANUMERIC).to_string(),
-        ]
-        .into_iter()
+        spellings(self.expose())
     }
 }
 

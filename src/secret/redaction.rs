@@ -1,6 +1,11 @@
 //! Finds a secret in a text, and takes it out.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stands in for a secret wherever it must not appear.
 pub const REDACTED: &str = "[redacted]";
@@ -12,6 +17,29 @@ pub(super) enum Place {
     Anywhere,
     /// As a word of its own: a short secret is part of many a number.
     WholeWord,
+}
+
+/// A secret as it stands, and as it is written in Base64, in hexadecimal digits and percent-encoded; longer ones
+/// before those that are parts of them.
+pub(super) fn spellings(secret: &str) -> impl Iterator<Item = String> + use<> {
+    let (mut hex, mut percent) = (String::new(), String::new());
+    for byte in secret.bytes() {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        let _ = write!(percent, "%{byte:02x}");
+    }
+    let reserved = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+    let all = [
+        secret.to_owned(),
+        STANDARD.encode(secret),
+        STANDARD_NO_PAD.encode(secret),
+        URL_SAFE.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+        hex,
+        percent,
+    ];
+    let reserved = (reserved != secret).then_some(reserved);
+    all.into_iter().chain(reserved)
 }
 
 /// `text` without any of `spellings`, in any case.

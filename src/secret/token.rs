@@ -6,10 +6,10 @@ use std::fmt;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderValue;
 
-use super::redaction::{Place, REDACTED, find, redact};
+use super::redaction::{Place, REDACTED, find, redact, spellings};
 
 /// Real tokens have some 50 characters.
 const MIN_SECRET: usize = 8;
@@ -70,26 +70,18 @@ impl ControlToken {
         }
     }
 
-    /// The token without its scheme, and with one layer of Base64 more and less. What is
-    /// shorter than a token can be is left out: it would hide more than it protects.
+    /// The token without its scheme, and without its Base64 if it has one, each in every spelling. What is shorter
+    /// than a token can be is left out: it would hide more than it protects.
     fn spellings(&self) -> impl Iterator<Item = String> {
         let bare = self.bare();
         let decoded = [&STANDARD, &URL_SAFE]
             .into_iter()
             .find_map(|engine| engine.decode(bare).ok())
             .and_then(|bytes| String::from_utf8(bytes).ok());
-        // A prefix of the padded form, so both are found.
-        let encoded = |text: &str| STANDARD_NO_PAD.encode(text);
-        let encoded_again = decoded.as_deref().map(encoded);
-        [
-            Some(bare.to_owned()),
-            Some(encoded(bare)),
-            encoded_again,
-            decoded,
-        ]
-        .into_iter()
-        .flatten()
-        .filter(|secret| secret.len() >= MIN_SECRET)
+        let decoded = decoded.as_deref().map(spellings);
+        spellings(bare)
+            .chain(decoded.into_iter().flatten())
+            .filter(|secret| secret.len() >= MIN_SECRET)
     }
 }
 

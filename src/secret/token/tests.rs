@@ -1,3 +1,5 @@
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use super::*;
 
 #[test]

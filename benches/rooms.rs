@@ -23,7 +23,8 @@ use meeting_control::proto::v1::UpdateStartedConfConfigRequest;
 use meeting_control::sandbox;
 use meeting_control::status::Verdict;
 use meeting_control::upstream::answer::{Accepted, Answer, Extent};
-use meeting_control::upstream::wire::{Pass, Read as _, RestCall, UPDATE_PATH, Update};
+use meeting_control::upstream::pass::Pass;
+use meeting_control::upstream::wire::{Read as _, RestCall, UPDATE_PATH, Update};
 use meeting_control::upstream::{BaseUrl, UpstreamError};
 
 /// As in the binary.

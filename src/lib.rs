@@ -49,8 +49,9 @@
 //! They do no I/O, and no clock is read but tokio's, by [`deadline`].
 //!
 //! - [`command`], [`setting`], [`deadline`], [`duration`], [`names`]
-//! - [`upstream::wire`], [`upstream::answer`], [`upstream::envelope`], [`upstream::wait`],
-//!   [`upstream::error`], [`upstream::error_code`], [`upstream::retry`], [`upstream::breaker::state`]
+//! - [`upstream::address`], [`upstream::pass`], [`upstream::wire`], [`upstream::answer`],
+//!   [`upstream::envelope`], [`upstream::wait`], [`upstream::error`], [`upstream::refusal`],
+//!   [`upstream::error_code`], [`upstream::retry`], [`upstream::breaker::state`]
 
 pub mod accept;
 pub mod admin;

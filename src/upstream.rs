@@ -10,9 +10,10 @@ use prometheus_client::registry::Registry;
 use tokio::time::sleep;
 
 use crate::call::Call;
-use crate::command::{Credential, UpdateCommand};
+use crate::command::UpdateCommand;
 use crate::secret::Password;
 
+pub mod address;
 pub mod answer;
 pub(crate) mod attempt;
 pub(crate) mod breaker;
@@ -21,6 +22,8 @@ pub mod error;
 pub mod error_code;
 pub(crate) mod gate;
 mod metrics;
+pub mod pass;
+pub mod refusal;
 pub(crate) mod retry;
 mod settings;
 pub(crate) mod tokens;
@@ -28,20 +31,22 @@ pub(crate) mod transport;
 pub(crate) mod wait;
 pub mod wire;
 
+pub use address::BaseUrl;
 pub use answer::Accepted;
 pub use error::UpstreamError;
 pub use gate::Progress;
 pub use settings::UpstreamSettings;
 pub use transport::{Renewal, SetupError, check_roots};
-pub use wire::BaseUrl;
 
+use address::Endpoint;
 use attempt::{Attempt, Limit};
 use breaker::Breaker;
 use metrics::Metrics;
-use retry::{Budget, Next, Retries, RetryReason};
+use pass::{Authority, Pass};
+use retry::{Budget, Next, Retries};
 use tokens::{Effort, Fetch, Kept, Tokens, Want};
 use transport::Transport;
-use wire::{Endpoint, Pass, Read, RestCall, TOKEN_PATH, UPDATE_PATH};
+use wire::{Read, RestCall, TOKEN_PATH, UPDATE_PATH};
 
 /// A client of the REST API. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,7 +60,6 @@ pub struct Upstream {
 struct Shared {
     update: Endpoint,
     issue: Endpoint,
-    /// How long obtaining a token may take.
     token_timeout: Duration,
     tokens: Tokens,
     attempt_timeout: Duration,
@@ -63,14 +67,6 @@ struct Shared {
     breaker: Arc<Breaker>,
     budget: Budget,
     metrics: Arc<Metrics>,
-}
-
-/// What gives a REST call its right.
-enum Authority {
-    /// What every attempt shows.
-    Pass(Pass),
-    /// A token for this password of this meeting, looked up anew for each attempt.
-    TokenFor(Password, String),
 }
 
 impl Upstream {
@@ -129,19 +125,17 @@ impl Upstream {
         command: UpdateCommand,
     ) -> impl Future<Output = Result<Accepted, UpstreamError>> {
         // Made here, so that no command is kept in memory while the upstream is waited for.
-        let put = RestCall::update(
-            &self.shared.update,
-            &command.conference_id,
-            &command.settings,
-        );
-        let authority = match command.credential {
-            Credential::Token(token) => Authority::Pass(Pass::Token(token)),
-            Credential::Password(password) => Authority::TokenFor(password, command.conference_id),
-        };
-        let retries = Retries::new(self.shared.max_retries, put.idempotent);
+        let UpdateCommand {
+            conference_id,
+            settings,
+            credential,
+        } = command;
+        let put = RestCall::update(&self.shared.update, &conference_id, &settings);
+        let authority = Authority::of(credential, conference_id);
+        let retries = self.shared.max_retries;
         async move {
-            let made = self.make(call, &put, &authority, retries).await;
-            made.map(|(accepted, _took)| accepted)
+            let (accepted, _took) = self.make(call, &put, &authority, retries).await?;
+            Ok(accepted)
         }
     }
 
@@ -158,21 +152,18 @@ impl Upstream {
         call: &Call,
         rest: &RestCall<R>,
         authority: &Authority,
-        mut retries: Retries,
+        max_retries: u32,
     ) -> Result<(R::Success, Duration), UpstreamError> {
-        let Shared {
-            breaker,
-            budget,
-            metrics,
-            ..
-        } = &*self.shared;
-        let mut previous = None;
+        let shared = &*self.shared;
+        let (breaker, budget, metrics) = (&shared.breaker, &shared.budget, &shared.metrics);
+        let mut retries = Retries::new(max_retries, rest.idempotent);
+        let (mut previous, mut retried) = (None, None);
         loop {
             let (pass, kept) = match authority {
                 Authority::Pass(pass) => (pass.clone(), None),
                 Authority::TokenFor(password, id) => match self.token(call, id, password).await {
                     Ok(kept) => (Pass::Token(kept.token()), Some(kept)),
-                    Err(error) => return Err(telling(previous, error)),
+                    Err(error) => return Err(error.after(previous)),
                 },
             };
             let limit = Limit::new(self.shared.attempt_timeout, &call.deadline);
@@ -182,12 +173,12 @@ impl Upstream {
             });
             let limit = match admitted {
                 Ok(limit) => limit,
-                Err(error) => return Err(telling(previous, error)),
+                Err(error) => return Err(error.after(previous)),
             };
-            match previous {
+            match retried {
                 // A call that never reaches the upstream must not pay for others to do so.
                 None => budget.deposit(),
-                Some((_, reason)) => metrics.retry(reason),
+                Some(reason) => metrics.retry(reason),
             }
             let attempt = Attempt::start(call, rest, metrics);
             let (result, took) = attempt.run(rest, pass, &self.transport, limit).await;
@@ -208,7 +199,7 @@ impl Upstream {
                     if !pause.is_zero() {
                         sleep(pause).await;
                     }
-                    previous = Some((failure, reason));
+                    (previous, retried) = (Some(failure), Some(reason));
                 }
                 Next::GiveUp => return Err(failure),
                 Next::BudgetSpent => {
@@ -231,8 +222,8 @@ impl Upstream {
             conference_id,
             password,
         };
-        let tokens = &self.shared.tokens;
-        tokens.get(want, |effort| self.fetch(want, effort)).await
+        let fetch = |effort| self.fetch(want, effort);
+        self.shared.tokens.get(want, fetch).await
     }
 
     /// The REST call that obtains a token, for whichever calls wait for it.
@@ -242,11 +233,10 @@ impl Upstream {
         let span = call.span.clone();
         let get = RestCall::issue(&self.shared.issue, want.conference_id);
         let authority = Authority::Pass(Pass::Password(want.password.clone()));
-        let max = match effort {
+        let retries = match effort {
             Effort::Renewal => 0,
             Effort::Full => self.shared.max_retries,
         };
-        let retries = Retries::new(max, get.idempotent);
         let answer = Box::pin(async move {
             let made = upstream.make(&call, &get, &authority, retries).await;
             if let Some(span) = &call.span {
@@ -255,13 +245,5 @@ impl Upstream {
             made
         });
         Fetch { span, answer }
-    }
-}
-
-/// What to tell of a call that cannot be attempted again: as a rule the failure before says more.
-fn telling(previous: Option<(UpstreamError, RetryReason)>, error: UpstreamError) -> UpstreamError {
-    match previous {
-        Some((failure, _)) if !error.is_refused_token() => failure,
-        _ => error,
     }
 }

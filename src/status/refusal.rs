@@ -7,8 +7,8 @@ use tonic::Code;
 use super::stage::Stage;
 use super::verdict::{OUR_DOMAIN, VENDOR_DOMAIN, Verdict, fate};
 use crate::call::Outcome;
-use crate::upstream::error::{Basis, Refusal, Role};
 use crate::upstream::error_code::{self, PasswordDoubt, Retry};
+use crate::upstream::refusal::{Basis, Refusal, Role};
 
 /// What a caller is asked to wait when the upstream does not say.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);

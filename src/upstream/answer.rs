@@ -18,8 +18,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::envelope;
-use super::error::{Basis, Refusal, UpstreamError};
+use super::error::UpstreamError;
 use super::error_code;
+use super::refusal::{Basis, Refusal};
 use super::wait;
 use crate::call::{self, Outcome};
 use crate::names::REQUEST_ID;

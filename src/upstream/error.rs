@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::Code;
-
-use super::error_code::{self, Known, PasswordDoubt, Retry};
+use super::error_code::{PasswordDoubt, Retry};
 use super::gate::Progress;
+use super::refusal::{Refusal, Role};
 use crate::call::Outcome;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -96,53 +95,6 @@ pub enum Withheld {
     TaskLost,
 }
 
-/// An HTTP answer that is not a success.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// HTTP status; 2xx when the answer only looks like a success.
-    pub status: u16,
-    /// What it is understood by.
-    pub basis: Basis,
-    /// Whether it met a pooled connection that the peer was closing.
-    pub stale: bool,
-    /// Whether the settings may have changed in spite of it.
-    pub in_doubt: bool,
-    /// The vendor's error code, at most 64 visible ASCII characters.
-    pub error_code: Option<String>,
-    /// The vendor's text or symbol beside the code, at most 256 characters on one line.
-    pub error_msg: Option<String>,
-    /// The upstream's own id of the request.
-    pub upstream_request_id: Option<String>,
-    /// How long the upstream asks to wait.
-    pub retry_after: Option<Duration>,
-    /// Whose token the request carried, where it was obtained for a password.
-    pub obtained: Option<Role>,
-}
-
-/// Whose password a token was obtained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The host's.
-    Host,
-    /// A guest's, who may do little.
-    Guest,
-}
-
-/// What a [`Refusal`] is understood by.
-#[derive(Debug, Clone, Copy)]
-pub enum Basis {
-    /// A code of the table.
-    Code(&'static Known),
-    /// The HTTP status, as no code of the table came with it.
-    Status,
-    /// A 2xx that is a page, such as one for logging in: it came from something else than the API.
-    Page,
-    /// A 2xx whose body cannot be read: whatever it says, it may say no.
-    Unreadable,
-    /// A 2xx that should hold a token, and holds none that can be used.
-    NoToken,
-}
-
 impl UpstreamError {
     /// What this failure alone says about the settings.
     pub fn outcome(&self) -> Outcome {
@@ -175,6 +127,12 @@ impl UpstreamError {
         }
     }
 
+    /// What a failure to obtain a token says of the password.
+    pub fn password_doubt(&self) -> PasswordDoubt {
+        self.refusal()
+            .map_or(PasswordDoubt::None, Refusal::password_doubt)
+    }
+
     /// Whether it is the token, obtained for the caller, that the upstream did not accept.
     pub fn rejects_token(&self) -> bool {
         self.refusal().is_some_and(Refusal::rejects_token)
@@ -183,6 +141,15 @@ impl UpstreamError {
     /// Whether the upstream refused to give a token.
     pub fn is_refused_token(&self) -> bool {
         matches!(self, Self::NoToken(error) if error.refusal().is_some())
+    }
+
+    /// What to tell of a call that cannot go on because of this: as a rule the failure before says more.
+    #[must_use]
+    pub fn after(self, previous: Option<Self>) -> Self {
+        match previous {
+            Some(failure) if !self.is_refused_token() => failure,
+            _ => self,
+        }
     }
 
     /// The failure of an attempt whose token was obtained for a password with that role, if it was.
@@ -218,74 +185,6 @@ impl UpstreamError {
         match self {
             Self::Refused(refusal) => Some(refusal),
             _ => None,
-        }
-    }
-}
-
-impl Refusal {
-    /// A refusal of which the HTTP status is all that is known.
-    pub fn of_status(status: u16) -> Self {
-        Self {
-            status,
-            basis: Basis::Status,
-            stale: false,
-            in_doubt: error_code::by_status(status).outcome == Outcome::Unknown,
-            error_code: None,
-            error_msg: None,
-            upstream_request_id: None,
-            retry_after: None,
-            obtained: None,
-        }
-    }
-
-    /// The row of the code table that explains the refusal's code.
-    pub fn known(&self) -> Option<&'static Known> {
-        match self.basis {
-            Basis::Code(known) => Some(known),
-            Basis::Status | Basis::Page | Basis::Unreadable | Basis::NoToken => None,
-        }
-    }
-
-    /// The gRPC code: by the vendor's code first, by HTTP status second.
-    pub fn grpc_code(&self) -> Code {
-        match self.known() {
-            Some(known) => known.grpc,
-            None => error_code::by_status(self.status).grpc,
-        }
-    }
-
-    /// Whether a change was refused because its token is no longer good.
-    pub fn rejects_token(&self) -> bool {
-        let by_code = self.known().is_some_and(|known| known.rejects_token);
-        by_code || error_code::by_status(self.status).rejects_credential
-    }
-
-    /// What the refusal of a token says of the password.
-    pub fn password_doubt(&self) -> PasswordDoubt {
-        match self.known() {
-            Some(known) => known.password,
-            None if error_code::by_status(self.status).rejects_credential => PasswordDoubt::Wrong,
-            None => PasswordDoubt::None,
-        }
-    }
-
-    /// Whether the settings may have changed in spite of the refusal.
-    pub fn outcome(&self) -> Outcome {
-        if self.in_doubt {
-            Outcome::Unknown
-        } else {
-            Outcome::NotApplied
-        }
-    }
-
-    /// Whether asking again can help. A code that allows one more try allows several where the
-    /// status says that the trouble is passing.
-    pub fn retry(&self) -> Retry {
-        let by_status = error_code::by_status(self.status).retry;
-        match self.known().map(|known| known.retry) {
-            None | Some(Retry::Once) if by_status == Retry::Backoff => Retry::Backoff,
-            None => by_status,
-            Some(by_code) => by_code,
         }
     }
 }

@@ -4,17 +4,17 @@
 //! No password is kept, and a token is found only by whoever knows the password that it was obtained for. Time is
 //! counted on a clock that nobody sets.
 
-use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ring::error::Unspecified;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::error::{Basis, Refusal, UpstreamError, Withheld};
+use super::error::{UpstreamError, Withheld};
 use super::gate::Progress;
 use super::metrics::{Metrics, TokenLookup};
+use super::refusal::{Basis, Refusal};
 use crate::call::Call;
 use crate::secret::Password;
 
@@ -197,13 +197,8 @@ impl Tokens {
         };
         let fetch = fetch(Effort::Full);
         let task = self.task(key, want, place, None);
-        Ok(Found::Flight(start(
-            flights,
-            want.call,
-            task,
-            fetch,
-            Effort::Full,
-        )))
+        let flight = task.start(flights, want.call, fetch, Effort::Full);
+        Ok(Found::Flight(flight))
     }
 
     /// The caller's place for a password that is not known to be right.
@@ -226,7 +221,7 @@ impl Tokens {
         }
         let fetch = fetch(Effort::Renewal);
         let task = self.task(key, want, None, Some(kept));
-        start(flights, want.call, task, fetch, Effort::Renewal);
+        task.start(flights, want.call, fetch, Effort::Renewal);
     }
 
     fn task(
@@ -245,22 +240,6 @@ impl Tokens {
             renewed,
         }
     }
-}
-
-fn start(
-    mut flights: MutexGuard<'_, HashMap<Key, Flight>>,
-    call: &Call,
-    task: Task,
-    fetch: Fetch,
-    effort: Effort,
-) -> Flight {
-    let key = task.key;
-    let (flight, running) = task.prepare(fetch, effort);
-    flight.link(call);
-    flights.insert(key, flight.clone());
-    drop(flights);
-    tokio::spawn(running);
-    flight
 }
 
 fn no_token(error: UpstreamError) -> UpstreamError {

@@ -18,12 +18,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::address::BaseUrl;
 use super::answer::{Answer, Extent};
 use super::breaker::Breaker;
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
 use super::settings::UpstreamSettings;
-use super::wire::BaseUrl;
 
 mod clients;
 mod connect;

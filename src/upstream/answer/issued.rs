@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::upstream::error::Role;
+use crate::upstream::refusal::Role;
 
 /// The longest token that can be sent on, in bytes.
 const MAX_TOKEN: usize = 4096;

@@ -6,7 +6,7 @@ use crate::call::Peer;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::Metrics as Page;
 use crate::upstream::answer::Answer;
-use crate::upstream::error::Refusal;
+use crate::upstream::refusal::Refusal;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,6 @@
 use super::*;
-use crate::upstream::error::{Basis, Refusal};
 use crate::upstream::gate::Progress;
+use crate::upstream::refusal::{Basis, Refusal};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PLENTY: Duration = Duration::from_secs(60);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::allowance::Taken;
 use super::kept::Kept;
 use super::key::Key;
-use super::store::{End, Store, password_doubt};
+use super::store::{End, Store};
 use crate::call::Call;
 use crate::telemetry::trace::Span;
 use crate::upstream::answer::Issued;
@@ -80,26 +80,32 @@ impl Flight {
 }
 
 impl Task {
-    /// The flight, and what has to be spawned for it, without the lock on those under way.
-    pub(super) fn prepare(
+    /// Sets out, for `call` and all that will join it; `flights` are those that are under way.
+    pub(super) fn start(
         mut self,
+        mut flights: MutexGuard<'_, HashMap<Key, Flight>>,
+        call: &Call,
         fetch: Fetch,
         effort: Effort,
-    ) -> (Flight, impl Future<Output = ()> + Send + 'static) {
+    ) -> Flight {
         let (tell, end) = watch::channel(None);
         let flight = Flight {
             end,
             effort,
             span: fetch.span,
         };
-        let running = async move {
+        flight.link(call);
+        flights.insert(self.key, flight.clone());
+        // A runtime that has ended drops the task at once, and that locks it.
+        drop(flights);
+        tokio::spawn(async move {
             let result = fetch.answer.await;
             let end = self.settle(result);
             // Whoever looks from now on finds what came of it, so it is no longer under way.
             drop(self);
             let _ = tell.send(Some(end));
-        };
-        (flight, running)
+        });
+        flight
     }
 
     fn settle(&mut self, result: Result<(Issued, Duration), UpstreamError>) -> End {
@@ -109,7 +115,7 @@ impl Task {
             .settle(self.key, &self.conference_id, result, now);
         match &end {
             Ok(_) => self.renewed = None,
-            Err(error) if password_doubt(error) != PasswordDoubt::None => {
+            Err(error) if error.password_doubt() != PasswordDoubt::None => {
                 if let Some(place) = self.place.take() {
                     place.keep(now);
                 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::secret::ControlToken;
 use crate::upstream::answer::Issued;
-use crate::upstream::error::Role;
+use crate::upstream::refusal::Role;
 
 /// How long a token lives if the upstream does not say.
 pub(super) const DEFAULT_LIFE: Duration = Duration::from_secs(30 * 60);

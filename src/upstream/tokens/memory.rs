@@ -88,7 +88,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::error::Refusal;
+    use crate::upstream::refusal::Refusal;
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_password_is_remembered_for_as_long_as_its_refusal_says() {

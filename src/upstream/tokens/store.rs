@@ -118,7 +118,7 @@ impl Store {
             Ok((issued, ago)) => Ok(self.keep(key, conference_id, issued, now - ago)),
             Err(error) => {
                 let error = Arc::new(error);
-                let doubt = password_doubt(&error);
+                let doubt = error.password_doubt();
                 if self.remembers {
                     self.memory.remember(key, doubt, &error, now);
                 }
@@ -161,10 +161,4 @@ impl Store {
         self.proven.run_pending_tasks();
         self.memory.sweep();
     }
-}
-
-/// What a failure to obtain a token says of the password.
-pub(super) fn password_doubt(error: &UpstreamError) -> PasswordDoubt {
-    let refusal = error.refusal();
-    refusal.map_or(PasswordDoubt::None, |refusal| refusal.password_doubt())
 }

@@ -9,8 +9,8 @@ use crate::call::{Call, Caller, Identity, Outcome, Peer};
 use crate::deadline::Deadline;
 use crate::telemetry::metrics::Metrics as Page;
 use crate::upstream::answer::Issued;
-use crate::upstream::error::Role;
 use crate::upstream::error_code;
+use crate::upstream::refusal::Role;
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIFE: Duration = Duration::from_secs(1800);

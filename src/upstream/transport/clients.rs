@@ -12,9 +12,9 @@ use tower::layer::layer_fn;
 use super::connect::Connect;
 use super::error::SetupError;
 use super::tls::{self, Roots};
+use crate::upstream::address::BaseUrl;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::settings::UpstreamSettings;
-use crate::upstream::wire::BaseUrl;
 
 /// What one client carries at once before there is another. Over HTTP/2 a client has one connection, on
 /// which servers commonly allow 100 or 128 calls; the others would wait.

@@ -9,8 +9,8 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
 use super::error::SetupError;
+use crate::upstream::address::BaseUrl;
 use crate::upstream::settings::UpstreamSettings;
-use crate::upstream::wire::BaseUrl;
 
 /// Where the roots are.
 #[derive(Debug, Clone)]

@@ -75,10 +75,16 @@ impl UpdateCommand {
         let settings = violations.read_settings(&request);
         violations.check_timeout(metadata);
         let sent = violations.read_credential(metadata);
-        if let Sent::Usable(Credential::Token(token)) = &sent
-            && token.is_within(&request.conference_id)
-        {
-            violations.add(CONFERENCE_ID, "must not hold the control token");
+        match &sent {
+            Sent::Usable(Credential::Token(token)) if token.is_within(&request.conference_id) => {
+                violations.add(CONFERENCE_ID, "must not hold the control token");
+            }
+            Sent::Usable(Credential::Password(password))
+                if password.expose() == request.conference_id =>
+            {
+                violations.add(CONFERENCE_ID, "must not be the host password");
+            }
+            _ => {}
         }
 
         match sent {

@@ -20,6 +20,15 @@ pub struct Secrets<'a> {
 }
 
 impl Secrets<'_> {
+    /// The token alone.
+    #[must_use]
+    pub fn without_password(self) -> Self {
+        Self {
+            password: None,
+            ..self
+        }
+    }
+
     /// Takes them out of a text that the upstream wrote, in each spelling they may have there.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = match self.token {

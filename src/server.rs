@@ -38,8 +38,6 @@ use tls::Tls;
 /// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
 /// that all of them stay well under 200 MB.
 const MAX_CONNECTIONS: usize = 3500;
-/// Calls on one connection beyond the limit of all, so that health and refusals get through.
-const SPARE_STREAMS: u32 = 256;
 /// What the last connections may take to be swept up.
 const SWEEP: Duration = Duration::from_millis(100);
 
@@ -144,8 +142,6 @@ impl Server {
             tls: self.tls.clone(),
             permits: self.layers.permits.clone(),
             bounds: Bounds {
-                // One connection may use all permits, and its excess is shed, not kept waiting in the client.
-                max_streams: self.settings.max_in_flight.saturating_add(SPARE_STREAMS),
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
             },

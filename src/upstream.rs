@@ -162,7 +162,7 @@ impl Upstream {
             let (pass, kept) = match authority {
                 Authority::Pass(pass) => (pass.clone(), None),
                 Authority::TokenFor(password, id) => match self.token(call, id, password).await {
-                    Ok(kept) => (Pass::Token(kept.token()), Some(kept)),
+                    Ok(kept) => (Pass::Obtained(kept.token(), password.clone()), Some(kept)),
                     Err(error) => return Err(error.after(previous)),
                 },
             };

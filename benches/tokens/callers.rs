@@ -114,7 +114,13 @@ impl Caller {
             Err(status) => {
                 let code = names::code(status.code());
                 match status.get_details_error_info() {
-                    None => (code.to_owned(), String::new()),
+                    None => {
+                        let mut cause: &dyn std::error::Error = &status;
+                        while let Some(deeper) = cause.source() {
+                            cause = deeper;
+                        }
+                        (format!("{code} by the client ({cause})"), String::new())
+                    }
                     Some(info) => {
                         let outcome = info.metadata.get("outcome").cloned();
                         let end = format!("{code} {}", info.reason);

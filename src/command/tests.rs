@@ -182,4 +182,10 @@ fn a_token_in_the_wrong_place_is_a_violation() {
     };
     let token: (&str, &[u8]) = (TOKEN, TOKEN_TEXT.as_bytes());
     assert_eq!(faults(&[token], request), (false, vec!["conference_id"]));
+    let request = UpdateStartedConfConfigRequest {
+        conference_id: "100001".to_owned(),
+        ..self::request()
+    };
+    let password: (&str, &[u8]) = (PASSWORD, b"100001");
+    assert_eq!(faults(&[password], request), (false, vec!["conference_id"]));
 }

@@ -22,8 +22,11 @@ use crate::call::Peer;
 const MAX_HEADERS: u32 = 16 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;
-/// What a client may send ahead on all its streams.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// The most streams at once. A client that wants more waits, or opens another connection.
+const MAX_STREAMS: u32 = 512;
+/// What a client may send ahead on all its streams. The HTTP/2 library takes it for a flood when more small
+/// frames wait to be read than half of this would hold at 256 bytes each, and every call may come in two.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * 2 * 2 * 256;
 /// Answers that wait to be sent on one stream.
 const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that a client has reset and that are not yet swept up; more, and the client is flooding.
@@ -49,8 +52,6 @@ pub(super) enum Phase {
 /// How much a connection carries, and how old it grows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// The most calls at once.
-    pub(super) max_streams: u32,
     /// The age at which the client is asked to make a new connection, ±10 %.
     pub(super) age: Duration,
     /// How long after that the calls that are still open are cut off.
@@ -75,8 +76,7 @@ pub(super) async fn serve(
         let open = open.clone();
         services.answer(request).inspect(move |_| drop(open))
     });
-    let mut connection =
-        pin!(builder(bounds.max_streams).serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
@@ -105,11 +105,11 @@ pub(super) async fn serve(
     }
 }
 
-fn builder(max_streams: u32) -> http2::Builder<TokioExecutor> {
+fn builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .max_concurrent_streams(max_streams)
+        .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADERS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

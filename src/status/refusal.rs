@@ -56,6 +56,12 @@ impl Verdict {
 fn sentence(refusal: &Refusal, stage: Stage) -> String {
     let status = refusal.status;
     let code = refusal.error_code.as_deref();
+    if refusal.obtained == Some(Role::Host) && refusal.rejects_token() {
+        let by = code.map_or_else(|| format!("HTTP {status}"), str::to_owned);
+        return format!(
+            "The REST API accepts none of the tokens that it issues for the password ({by})"
+        );
+    }
     let said = match refusal.basis {
         Basis::Code(known) => {
             let code = code.unwrap_or(known.code);
@@ -89,10 +95,7 @@ fn sentence(refusal: &Refusal, stage: Stage) -> String {
     };
     match refusal.obtained {
         Some(Role::Guest) => format!("{said}; the password is a guest's, not the host's"),
-        Some(Role::Host) if refusal.rejects_token() => {
-            format!("{said}; tokens obtained anew for the password were not accepted either")
-        }
-        _ => said,
+        Some(Role::Host) | None => said,
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! line {
             grpc_code = names::code(verdict.code),
             reason = verdict.reason,
             domain = verdict.domain,
+            stage = verdict.value("stage"),
             outcome = verdict.outcome.as_str(),
             attempts = call.attempts(),
             elapsed_ms = call.elapsed_ms(),

@@ -58,7 +58,9 @@ pub(super) enum TokenLookup {
     Kept,
     /// None that is kept, and one was obtained.
     Obtained,
-    /// None could be obtained.
+    /// The upstream refused to give one, just now or as far as is remembered.
+    Refused,
+    /// None could be obtained for another reason.
     Failed,
     /// None was asked for.
     Withheld,
@@ -69,7 +71,7 @@ impl TokenRequest {
 }
 
 impl TokenLookup {
-    const LABELS: [&str; 4] = ["kept", "obtained", "failed", "withheld"];
+    const LABELS: [&str; 5] = ["kept", "obtained", "refused", "failed", "withheld"];
 }
 
 impl AttemptEnd {

@@ -17,8 +17,10 @@ pub(super) enum Authority {
 /// What one attempt shows the upstream as its right.
 #[derive(Debug, Clone)]
 pub enum Pass {
-    /// The control token.
+    /// The control token that the caller brought.
     Token(ControlToken),
+    /// One that was obtained for this password.
+    Obtained(ControlToken, Password),
     /// The host password, to obtain a token for it.
     Password(Password),
 }
@@ -37,7 +39,9 @@ impl Pass {
     /// Where it stands in a request; marked sensitive.
     pub(super) fn header(&self) -> (HeaderName, HeaderValue) {
         match self {
-            Self::Token(token) => (AUTHORIZATION.clone(), token.to_header()),
+            Self::Token(token) | Self::Obtained(token, _) => {
+                (AUTHORIZATION.clone(), token.to_header())
+            }
             Self::Password(password) => (UPSTREAM_PASSWORD.clone(), password.to_header()),
         }
     }
@@ -48,6 +52,10 @@ impl Pass {
             Self::Token(token) => Secrets {
                 token: Some(token),
                 password: None,
+            },
+            Self::Obtained(token, password) => Secrets {
+                token: Some(token),
+                password: Some(password),
             },
             Self::Password(password) => Secrets {
                 token: None,

@@ -15,7 +15,7 @@ pub struct UpstreamSettings {
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
 
-    /// Allow an http:// upstream that is not on this machine; the control token then travels in clear
+    /// Allow an http:// upstream that is not on this machine; tokens and passwords then travel in clear
     #[arg(long, value_parser = FalseyValueParser::new())]
     pub allow_plaintext_upstream: bool,
 

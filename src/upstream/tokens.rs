@@ -111,6 +111,7 @@ impl Tokens {
         self.metrics.token_lookup(match &obtained {
             Ok(_) => TokenLookup::Obtained,
             Err(UpstreamError::Withheld(_)) => TokenLookup::Withheld,
+            Err(error) if error.is_refused_token() => TokenLookup::Refused,
             Err(_) => TokenLookup::Failed,
         });
         obtained

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use meeting_control::names::METHOD_PATH;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
+use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, TOKEN, eventually, lock};
 
 const SETTINGS_FRAME: u8 = 4;
 const PING: u8 = 6;
@@ -35,11 +36,16 @@ impl RawClient {
     }
 
     async fn send(&mut self, kind: u8, flags: u8, stream: u32, body: &[u8]) -> std::io::Result<()> {
+        let frame = Self::frame(kind, flags, stream, body);
+        self.0.write_all(&frame).await
+    }
+
+    fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
         let length = u32::try_from(body.len()).unwrap().to_be_bytes();
         let mut frame = vec![length[1], length[2], length[3], kind, flags];
         frame.extend(stream.to_be_bytes());
         frame.extend(body);
-        self.0.write_all(&frame).await
+        frame
     }
 
     /// The next frame: kind, flags and body; `None` at the end of the connection.
@@ -294,4 +300,60 @@ async fn a_method_that_does_not_exist_is_not_counted_as_the_one_that_does() {
         );
     }
     assert_eq!(handled(&facade, "Unimplemented"), 0.0);
+}
+
+/// A header field of HPACK by name and value, both as they are.
+fn field(name: &str, value: &str) -> Vec<u8> {
+    let mut field = vec![0];
+    for text in [name, value] {
+        field.push(u8::try_from(text.len()).unwrap());
+        field.extend(text.as_bytes());
+    }
+    field
+}
+
+#[tokio::test]
+async fn as_many_calls_as_a_connection_may_carry_can_come_at_once() {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+    const CALLS: u32 = 512;
+    let upstream = Script::start([Step::ok()]).await;
+    let facade = Facade::over(&upstream.base).await;
+    let mut client = RawClient::connect(&facade).await;
+    // POST, http by HPACK's static table.
+    let mut headers = vec![0x83, 0x86];
+    headers.extend(field(":path", METHOD_PATH));
+    headers.extend(field("content-type", "application/grpc"));
+    headers.extend(field("x-conference-authorization", TOKEN));
+    let message = b"\x0a\x09900244663\x10\x02";
+    let prefix = [0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+    let mut burst = Vec::new();
+    for number in 0..CALLS {
+        let stream = 2 * number + 1;
+        for (kind, flags, body) in [
+            (HEADERS, END_HEADERS, &headers[..]),
+            // As some clients do, the message in parts.
+            (DATA, 0, &prefix[..]),
+            (DATA, 0, &message[..]),
+            (DATA, END_STREAM, &[]),
+        ] {
+            burst.extend(RawClient::frame(kind, flags, stream, body));
+        }
+    }
+    client.0.write_all(&burst).await.unwrap();
+    let answers = async {
+        let mut answered = 0;
+        while answered < CALLS {
+            match client.receive().await {
+                Some((HEADERS, flags, _)) if flags & END_STREAM != 0 => answered += 1,
+                Some((GOAWAY, _, body)) => panic!("{}", String::from_utf8_lossy(&body)),
+                Some(_) => {}
+                None => panic!("the connection has ended"),
+            }
+        }
+    };
+    timeout(PATIENCE, answers).await.unwrap();
+    assert_eq!(handled(&facade, "OK"), f64::from(CALLS));
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use crate::kit::{Facade, Failure, MEETING, PATIENCE, Settings, lock};
+use crate::kit::{Facade, Failure, MEETING, PASSWORD, PATIENCE, Settings, lock, lock_by_password};
 
 mod rest;
 
@@ -48,10 +48,12 @@ struct Documented {
     outcome: &'static str,
 }
 
-fn documented() -> Vec<Documented> {
+fn documented(table: &str) -> Vec<Documented> {
     let page = include_str!("../../docs/sandbox.md");
-    let (_, after) = page.split_once("<!-- answers -->\n").unwrap();
-    let (table, _) = after.split_once("<!-- end of answers -->").unwrap();
+    let (_, after) = page.split_once(&format!("<!-- {table} -->\n")).unwrap();
+    let (table, _) = after
+        .split_once(&format!("<!-- end of {table} -->"))
+        .unwrap();
     let rows = table.lines().skip(2).map(|line| {
         let cells: Vec<&str> = line
             .split('|')
@@ -117,13 +119,28 @@ async fn each_documented_id_gives_a_caller_the_documented_answer() {
     let plain = with(PATIENCE, 0).await;
     let retrying = with(PATIENCE, 2).await;
     let hasty = with(Duration::from_secs(1), 0).await;
-    for row in documented() {
+    for row in documented("answers") {
         let facade = match row.answer {
             "nothing" => &hasty,
             answer if answer.contains("then 200") => &retrying,
             _ => &plain,
         };
         assert_told(&facade.lock(row.id).await, row);
+    }
+}
+
+#[tokio::test]
+async fn each_documented_id_gives_a_caller_with_a_password_the_documented_answer() {
+    let (address, _) = sandbox().await;
+    let facade = facade(&address).await;
+    let rows = documented("token answers");
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let id = format!("{}-fresh", row.id);
+        let answered = facade.call(lock_by_password(&id, PASSWORD)).await;
+        assert_told(&answered, row);
+        let stage = answered.map_err(|status| Failure::of(&status).metadata["stage"].clone());
+        assert!(!stage.is_err_and(|stage| stage != "token"), "{id}");
     }
 }
 
@@ -151,8 +168,18 @@ async fn call_in_random_order(seed: u64, times: usize) {
     settings.server.max_in_flight_per_caller = Some(0);
     let facade = Facade::with(&format!("http://{address}"), settings).await;
     let facade = Arc::new(facade);
-    let rows = documented();
+    let rows = documented("answers");
     let mut tries: Vec<_> = (0..times).flat_map(|_| rows.iter().copied()).collect();
+    // Those with a password need a fresh name each time, as tokens are kept.
+    for (number, row) in (0..times)
+        .flat_map(|_| documented("token answers"))
+        .enumerate()
+    {
+        tries.push(Documented {
+            id: format!("{}-{number}", row.id).leak(),
+            ..row
+        });
+    }
     fastrand::Rng::with_seed(seed).shuffle(&mut tries);
     let tries = Arc::new(Mutex::new(tries));
     let mut callers = JoinSet::new();
@@ -162,7 +189,10 @@ async fn call_in_random_order(seed: u64, times: usize) {
             loop {
                 let next = tries.lock().unwrap().pop();
                 let Some(row) = next else { return };
-                let mut request = lock(row.id);
+                let mut request = match row.id.starts_with("900004") {
+                    true => lock_by_password(row.id, PASSWORD),
+                    false => lock(row.id),
+                };
                 if row.answer == "nothing" {
                     // The façade answers before this, and nobody wants to wait longer.
                     request.set_timeout(Duration::from_secs(3));
@@ -196,7 +226,7 @@ async fn each_documented_id_answers_the_same_every_time_on_any_thread_in_any_ord
     let seed = std::env::var("SANDBOX_SEED")
         .map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     println!("SANDBOX_SEED={seed}");
-    let rows = documented();
+    let rows = documented("answers");
     assert!(rows.len() >= 30, "{}", rows.len());
     let mut tries: Vec<(usize, Documented)> = (0..TIMES)
         .flat_map(|time| rows.iter().map(move |row| (time, *row)))

@@ -122,7 +122,7 @@ async fn tokens_are_replaced_three_times_even_without_retries() {
     let failure = failure(&facade, MEETING, PASSWORD).await;
     assert_eq!((failure.code, failure.attempts()), ("UNAUTHENTICATED", 4));
     assert!(
-        failure.message.contains("tokens obtained anew"),
+        failure.message.contains("accepts none of the tokens"),
         "{}",
         failure.message
     );

@@ -8,10 +8,10 @@ use crate::causes::causes;
 /// The settings for the upstream cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The token would cross a network in clear.
+    /// Secrets would cross a network in clear.
     #[error(
-        "--upstream is plain http:// to another machine, which would send the control token in \
-         clear; use https:// or give --allow-plaintext-upstream"
+        "--upstream is plain http:// to another machine, which would send tokens and passwords \
+         in clear; use https:// or give --allow-plaintext-upstream"
     )]
     Plaintext,
     /// The file with extra roots cannot be read.

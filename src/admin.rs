@@ -19,9 +19,10 @@ use crate::accept;
 use crate::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-/// The most connections at once; a scraper and the probes need a few.
+/// The most connections at once; a scraper and the probes need a few. The oldest gives way to a new one, so that
+/// whoever says nothing keeps no probe out.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a request's head may take: whoever says nothing must not keep out the probes.
+/// How long a request's head may take.
 const MAX_HEAD: Duration = Duration::from_secs(2);
 
 /// Where the admin port is.
@@ -40,7 +41,7 @@ pub async fn serve(listener: &TcpListener, metrics: Arc<Metrics>, health: Health
         .route("/readyz", get(readyz))
         .with_state(health)
         .route("/metrics", get(page).with_state(metrics));
-    accept::each(listener, MAX_CONNECTIONS, |stream, _| {
+    accept::newest(listener, MAX_CONNECTIONS, |stream, _| {
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

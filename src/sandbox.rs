@@ -75,7 +75,11 @@ impl Sandbox {
     /// Serves HTTP/1.1 on `listener` until the future is dropped.
     pub async fn serve(self, listener: &TcpListener) {
         let router = self.router();
-        accept::each(listener, MAX_CONNECTIONS, |stream, _| {
+        let bounds = accept::Bounds {
+            max: MAX_CONNECTIONS,
+            share: MAX_CONNECTIONS,
+        };
+        accept::each(listener, bounds, |stream, _| {
             connection::serve(stream, router.clone())
         })
         .await;

@@ -16,15 +16,17 @@ use crate::service::Service;
 use crate::workers::Workers;
 
 pub(crate) mod admission;
+mod answer;
 pub(crate) mod connection;
 pub(crate) mod layers;
 pub mod metrics;
 pub(crate) mod permits;
-mod preface;
 pub(crate) mod record;
 pub(crate) mod rescue;
 mod settings;
+pub(crate) mod streams;
 pub mod tls;
+mod wire;
 
 use connection::{Bounds, Phase};
 pub use layers::Layers;
@@ -33,6 +35,7 @@ pub use settings::ServerSettings;
 use layers::Services;
 use metrics::Connections;
 use permits::Permits;
+use streams::All;
 use tls::Tls;
 
 /// The most connections at once; more are closed as they come. Each may hold some 33 kB, 47 with TLS, so
@@ -57,6 +60,7 @@ struct Door {
     tls: Option<Tls>,
     permits: Permits,
     bounds: Bounds,
+    streams: Arc<All>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -145,9 +149,14 @@ impl Server {
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
             },
+            streams: Arc::new(All::new(self.connections.malformed())),
             phase,
         };
-        accept::each(listener, MAX_CONNECTIONS, |stream, address| {
+        let bounds = accept::Bounds {
+            max: MAX_CONNECTIONS,
+            share: MAX_CONNECTIONS / 2,
+        };
+        accept::each(listener, bounds, |stream, address| {
             let door = door.clone();
             let open = self.connections.open();
             workers.serve(stream, move |stream, services| {
@@ -164,7 +173,8 @@ impl Door {
         let ip = address.ip();
         let Some(tls) = self.tls else {
             let peer = self.permits.peer(Identity::default(), ip);
-            return connection::serve(stream, peer, services, self.bounds, self.phase).await;
+            let (bounds, streams) = (self.bounds, self.streams);
+            return connection::serve(stream, peer, services, bounds, streams, self.phase).await;
         };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,
@@ -186,6 +196,7 @@ impl Door {
                 "a client's certificate has no name that --tls-client-allow lists",
             );
         }
-        connection::serve(stream, peer, services, self.bounds, self.phase).await;
+        let (bounds, streams) = (self.bounds, self.streams);
+        connection::serve(stream, peer, services, bounds, streams, self.phase).await;
     }
 }

@@ -154,6 +154,11 @@ pub fn unannounced() -> Status {
     Status::internal("The call has no record; this is a bug in the façade.")
 }
 
+/// A connection has too many streams of health or reflection, which last.
+pub fn too_many_streams() -> Status {
+    Status::resource_exhausted("This connection has too many streams of this kind; end one first.")
+}
+
 fn sentence(violation: &Violation) -> String {
     match violation.field {
         Violation::WHOLE_REQUEST => violation.description.clone(),

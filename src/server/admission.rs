@@ -2,22 +2,24 @@
 //! call.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{self, Ready};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::Either;
-use http::Request;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
 use tower::Service;
 use webpki::EndEntityCert;
 
 use super::metrics::Calls;
 use super::permits::{Permit, Permits};
-use crate::call::{Identity, Peer};
+use crate::call::{Call, Identity, Peer};
 use crate::status::Verdict;
 
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
@@ -111,7 +113,11 @@ impl<S> Admission<S> {
         let Some(peer) = peer.filter(|peer| peer.may_call()) else {
             return Err(Box::new(Verdict::not_admitted()));
         };
-        self.permits.take(peer).map_err(|shed| {
+        // Every call has a record by now.
+        let call = request.extensions().get::<Arc<Call>>();
+        let left = call.map_or(Duration::ZERO, |call| call.deadline.remaining());
+        let taken = self.permits.take(peer, Instant::now() + left);
+        taken.map_err(|shed| {
             if let Some(metrics) = &self.metrics {
                 metrics.shed(shed);
             }
@@ -120,13 +126,13 @@ impl<S> Admission<S> {
     }
 }
 
-impl<S, B> Service<Request<B>> for Admission<S>
+impl<S, B, A> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<B>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<A>, Error = Infallible>,
 {
-    type Response = S::Response;
+    type Response = Response<A>;
     type Error = Box<Verdict>;
-    type Future = Either<Ready<Result<S::Response, Box<Verdict>>>, Admitted<S::Future>>;
+    type Future = Either<Ready<Result<Response<A>, Box<Verdict>>>, Admitted<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Verdict>>> {
         self.inner.poll_ready(cx).map_err(|never| match never {})
@@ -136,32 +142,36 @@ where
         match self.admit(&request) {
             Ok(permit) => Either::Right(Admitted {
                 answer: self.inner.call(request),
-                _permit: permit,
+                permit: Some(permit),
             }),
-            Err(verdict) => Either::Left(ready(Err(verdict))),
+            Err(verdict) => Either::Left(future::ready(Err(verdict))),
         }
     }
 }
 
 pin_project! {
-    /// A call that was let in, with its permit.
+    /// A call that was let in, with its permit, which its answer takes along.
     #[derive(Debug)]
     pub(super) struct Admitted<F> {
         #[pin]
         answer: F,
-        _permit: Permit,
+        permit: Option<Permit>,
     }
 }
 
-impl<F, R> Future for Admitted<F>
+impl<F, A> Future for Admitted<F>
 where
-    F: Future<Output = Result<R, Infallible>>,
+    F: Future<Output = Result<Response<A>, Infallible>>,
 {
-    type Output = Result<R, Box<Verdict>>;
+    type Output = Result<Response<A>, Box<Verdict>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = self.project().answer.poll(cx);
-        answer.map_err(|never| match never {})
+        let this = self.project();
+        let Ok(mut answer) = ready!(this.answer.poll(cx));
+        if let Some(permit) = this.permit.take() {
+            answer.extensions_mut().insert(Arc::new(permit));
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 

@@ -2,6 +2,7 @@
 //! in two steps when it is old or the process drains, and an end to every wait.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -12,33 +13,44 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::layers::Services;
-use super::preface::Preface;
+use super::streams::{All, Streams};
+use super::wire::Watched;
 use crate::call::Peer;
 
-/// The largest header list; leaves room for a token that is too long to be told so.
-const MAX_HEADERS: u32 = 16 * 1024;
+/// The largest header list; a token that is too long has room in it, to be told so. Up to four times as much, a
+/// request that has more costs its own stream alone.
+const MAX_HEADERS: u32 = 32 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;
 /// The most streams at once. A client that wants more waits, or opens another connection.
-const MAX_STREAMS: u32 = 512;
+const MAX_STREAMS: u32 = 256;
 /// What a client may send ahead on all its streams. The HTTP/2 library takes it for a flood when more small
 /// frames wait to be read than half of this would hold at 256 bytes each, and every call may come in two.
 const CONNECTION_WINDOW: u32 = MAX_STREAMS * 2 * 2 * 256;
 /// Answers that wait to be sent on one stream.
 const SEND_BUFFER: usize = 32 * 1024;
-/// Streams that a client has reset and that are not yet swept up; more, and the client is flooding.
-const MAX_RESET_STREAMS: usize = 64;
-/// Resets of ours for protocol errors of a client's; more, and the client is flooding.
-const MAX_LOCAL_RESETS: usize = 256;
+/// Streams that a client has reset and that we have not seen yet; more, and the client is flooding. A process that
+/// gets no time finds as many when it goes on.
+const MAX_RESET_STREAMS: usize = 10_000;
+/// Requests that break HTTP/2's rules, in each second of a connection's longest life. The library counts them over
+/// all of it; with more, the client is flooding.
+const MALFORMED_PER_SECOND: u64 = 40;
+/// So many in any life, and at most.
+const MIN_MALFORMED: u64 = 1_000;
+const MAX_MALFORMED: u64 = 150_000;
 /// How often a silent connection is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long it may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take over the preface of HTTP/2.
 pub(super) const MAX_PREFACE: Duration = Duration::from_secs(10);
+/// How long a client that may not call stays, to be told so.
+const MAX_UNWELCOME: Duration = Duration::from_secs(1);
+/// How long calls on their way may take to arrive once the process drains.
+const MAX_UNDER_WAY: Duration = Duration::from_secs(1);
 
 /// What connections are to do.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +61,7 @@ pub(super) enum Phase {
     Draining { until: Instant },
 }
 
-/// How much a connection carries, and how old it grows.
+/// How old a connection grows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     /// The age at which the client is asked to make a new connection, ±10 %.
@@ -58,37 +70,45 @@ pub(super) struct Bounds {
     pub(super) grace: Duration,
 }
 
-/// Serves `services` over `stream` until the client is gone, the connection is too old, or `phase` says
-/// to drain.
+/// Serves `services` over `stream` until the client is gone, does not take its answers, the connection is too old,
+/// or `phase` says to drain.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     services: Services,
     bounds: Bounds,
+    all: Arc<All>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let (stream, preface) = Preface::watch(stream);
-    let of_calls = peer.clone();
+    let streams = Streams::new(all);
+    let stream = Watched::new(stream, Arc::clone(&streams));
+    let bounds = match peer.may_call() {
+        true => bounds,
+        false => bounds.at_most(MAX_UNWELCOME),
+    };
+    let (of_calls, of_answers) = (peer.clone(), Arc::clone(&streams));
     let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(of_calls.clone());
         // As long as a call is open, draining waits for it, even when its connection is gone.
         let open = open.clone();
-        services.answer(request).inspect(move |_| drop(open))
+        let answer = services.answer(request, &of_answers);
+        answer.inspect(move |_| drop(open))
     });
-    let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder(bounds).serve_connection(TokioIo::new(stream), service));
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
         _ended = connection.as_mut() => return,
-        () = preface.missed(MAX_PREFACE) => {
+        () = missed(&streams) => {
             tracing::debug!("a connection is closed: no HTTP/2 in time");
             return;
         }
+        () = streams.abused() => return close(&peer),
         () = sleep(jittered(bounds.age)) => Instant::now() + bounds.grace,
         until = draining(&mut phase) => until,
     };
-    if !preface.is_complete() {
+    if !streams.is_heard() {
         // Nobody is there yet to be told, and nothing can be on its way.
         return;
     }
@@ -96,16 +116,52 @@ pub(super) async fn serve(
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ended = connection.as_mut() => {}
+        () = streams.abused() => close(&peer),
         () = sleep_until(until) => peer.cut_off(),
         // Draining may end sooner than the grace of an old connection, never later.
         () = async {
             let drained = draining(&mut phase).await;
-            sleep_until(drained.min(until)).await;
+            let ours_done = async {
+                sleep(MAX_UNDER_WAY).await;
+                streams.ours_done().await;
+            };
+            // Whatever else is open, or whoever does not answer, is not waited for.
+            let _ = timeout_at(drained.min(until), ours_done).await;
         } => peer.cut_off(),
     }
 }
 
-fn builder() -> http2::Builder<TokioExecutor> {
+/// Closes the connection of a client that costs the others too much.
+fn close(peer: &Peer) {
+    tracing::debug!(
+        peer = peer.identity(),
+        "a connection is closed: its client does not take its answers, or resets too many streams"
+    );
+    peer.cut_off();
+}
+
+/// Resolves when a client has not spoken HTTP/2 in time.
+async fn missed(streams: &Streams) {
+    sleep(MAX_PREFACE).await;
+    if streams.is_heard() {
+        std::future::pending().await
+    }
+}
+
+impl Bounds {
+    /// As they are, and no longer than that.
+    fn at_most(self, limit: Duration) -> Self {
+        Self {
+            age: self.age.min(limit),
+            grace: self.grace.min(limit),
+        }
+    }
+}
+
+fn builder(bounds: Bounds) -> http2::Builder<TokioExecutor> {
+    let longest_life = bounds.age.mul_f64(1.1) + bounds.grace;
+    let malformed = MALFORMED_PER_SECOND.saturating_mul(longest_life.as_secs());
+    let malformed = malformed.clamp(MIN_MALFORMED, MAX_MALFORMED);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -115,7 +171,7 @@ fn builder() -> http2::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .max_local_error_reset_streams(usize::try_from(malformed).ok())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .auto_date_header(false);

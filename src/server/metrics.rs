@@ -27,6 +27,7 @@ pub struct Calls {
 #[derive(Debug)]
 pub struct Connections {
     open: Gauge,
+    malformed: Counter,
     /// When the chain in use ends; nothing where there is none.
     certificate: Family<[(&'static str, &'static str); 0], Gauge>,
 }
@@ -109,8 +110,18 @@ impl Connections {
                 "meeting_control_connections",
                 "Connections that callers hold, handshakes included",
             ),
+            malformed: counter(
+                registry,
+                "meeting_control_malformed_requests",
+                "Requests that break the rules of HTTP/2, and were reset before any service saw them",
+            ),
             certificate,
         }
+    }
+
+    /// Counts requests that break the rules of HTTP/2.
+    pub(super) fn malformed(&self) -> Counter {
+        self.malformed.clone()
     }
 
     /// A connection was accepted; it is closed when the return value is dropped.

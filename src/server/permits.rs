@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tokio::time::Instant;
+
 use crate::call::{Caller, Identity, Peer};
 use crate::status::Shed;
 
@@ -32,6 +34,7 @@ struct Shared {
 pub(super) struct Permit {
     shared: Arc<Shared>,
     of_caller: Arc<AtomicUsize>,
+    deadline: Instant,
 }
 
 impl Permits {
@@ -66,11 +69,11 @@ impl Permits {
         Peer::new(identity, caller, in_flight)
     }
 
-    /// Takes a permit for a call of `peer`.
+    /// Takes a permit for a call of `peer` that is due then.
     ///
     /// # Errors
     /// [`Shed`] says whose limit is reached.
-    pub(super) fn take(&self, peer: &Peer) -> Result<Permit, Shed> {
+    pub(super) fn take(&self, peer: &Peer, deadline: Instant) -> Result<Permit, Shed> {
         // A call that gets none must not keep one from another, not even for a moment.
         let max = self.0.max;
         let taken = self
@@ -84,11 +87,19 @@ impl Permits {
         let permit = Permit {
             shared: Arc::clone(&self.0),
             of_caller: Arc::clone(peer.in_flight()),
+            deadline,
         };
         if of_caller >= self.0.share && free * SHORT < max {
             return Err(Shed::Caller);
         }
         Ok(permit)
+    }
+}
+
+impl Permit {
+    /// When its call is due.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
     }
 }
 

@@ -24,6 +24,7 @@ use tower::service_fn;
 
 pub mod pki;
 pub mod process;
+pub mod raw;
 pub mod script;
 pub mod tls;
 
@@ -39,6 +40,8 @@ pub const MEETING: &str = meeting_control::sandbox::MEETING;
 /// A façade on a free port, ended when dropped.
 pub struct Facade {
     pub address: String,
+    /// Of the admin port, without a scheme.
+    pub admin: String,
     pub metrics: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -102,6 +105,7 @@ impl Facade {
         };
         let listeners = Listeners::bind(&settings).await.unwrap();
         let address = format!("http://{}", listeners.grpc.local_addr().unwrap());
+        let admin = listeners.admin.local_addr().unwrap().to_string();
         let facade = facade::Facade::new(&base.parse().unwrap(), settings).unwrap();
         let metrics = facade.metrics();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -112,6 +116,7 @@ impl Facade {
         let task = tokio::spawn(async { serving.await.unwrap() });
         Self {
             address,
+            admin,
             metrics,
             stop: Some(stop),
             task,

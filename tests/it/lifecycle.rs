@@ -4,60 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use meeting_control::names::METHOD_PATH;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, TOKEN, eventually, lock};
-
-const SETTINGS_FRAME: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const ACK: u8 = 1;
-
-/// HTTP/2 by hand, to see the frames as they are.
-struct RawClient(TcpStream);
-
-impl RawClient {
-    async fn connect(facade: &Facade) -> Self {
-        let address = facade.address.strip_prefix("http://").unwrap();
-        let mut client = Self(TcpStream::connect(address).await.unwrap());
-        client
-            .0
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .await
-            .unwrap();
-        client.send(SETTINGS_FRAME, 0, 0, &[]).await.unwrap();
-        client
-    }
-
-    async fn send(&mut self, kind: u8, flags: u8, stream: u32, body: &[u8]) -> std::io::Result<()> {
-        let frame = Self::frame(kind, flags, stream, body);
-        self.0.write_all(&frame).await
-    }
-
-    fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(body);
-        frame
-    }
-
-    /// The next frame: kind, flags and body; `None` at the end of the connection.
-    async fn receive(&mut self) -> Option<(u8, u8, Vec<u8>)> {
-        let mut head = [0; 9];
-        self.0.read_exact(&mut head).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut body = vec![0; length as usize];
-        self.0.read_exact(&mut body).await.ok()?;
-        Some((head[3], head[4], body))
-    }
-}
+use crate::kit::raw::{ACK, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, RawClient};
+use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
 
 fn last_stream(goaway: &[u8]) -> u32 {
     u32::from_be_bytes(goaway[..4].try_into().unwrap())
@@ -218,9 +172,6 @@ async fn a_call_that_outlasts_the_drain_is_cut_off_and_recorded_so() {
 
 #[tokio::test]
 async fn a_client_that_resets_its_calls_as_fast_as_it_makes_them_is_shown_out() {
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const END_HEADERS: u8 = 4;
     let upstream = Script::start([Step::ok()]).await;
     let facade = Facade::over(&upstream.base).await;
     let mut flood = RawClient::connect(&facade).await;
@@ -300,60 +251,4 @@ async fn a_method_that_does_not_exist_is_not_counted_as_the_one_that_does() {
         );
     }
     assert_eq!(handled(&facade, "Unimplemented"), 0.0);
-}
-
-/// A header field of HPACK by name and value, both as they are.
-fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut field = vec![0];
-    for text in [name, value] {
-        field.push(u8::try_from(text.len()).unwrap());
-        field.extend(text.as_bytes());
-    }
-    field
-}
-
-#[tokio::test]
-async fn as_many_calls_as_a_connection_may_carry_can_come_at_once() {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const END_STREAM: u8 = 1;
-    const END_HEADERS: u8 = 4;
-    const CALLS: u32 = 512;
-    let upstream = Script::start([Step::ok()]).await;
-    let facade = Facade::over(&upstream.base).await;
-    let mut client = RawClient::connect(&facade).await;
-    // POST, http by HPACK's static table.
-    let mut headers = vec![0x83, 0x86];
-    headers.extend(field(":path", METHOD_PATH));
-    headers.extend(field("content-type", "application/grpc"));
-    headers.extend(field("x-conference-authorization", TOKEN));
-    let message = b"\x0a\x09900244663\x10\x02";
-    let prefix = [0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
-    let mut burst = Vec::new();
-    for number in 0..CALLS {
-        let stream = 2 * number + 1;
-        for (kind, flags, body) in [
-            (HEADERS, END_HEADERS, &headers[..]),
-            // As some clients do, the message in parts.
-            (DATA, 0, &prefix[..]),
-            (DATA, 0, &message[..]),
-            (DATA, END_STREAM, &[]),
-        ] {
-            burst.extend(RawClient::frame(kind, flags, stream, body));
-        }
-    }
-    client.0.write_all(&burst).await.unwrap();
-    let answers = async {
-        let mut answered = 0;
-        while answered < CALLS {
-            match client.receive().await {
-                Some((HEADERS, flags, _)) if flags & END_STREAM != 0 => answered += 1,
-                Some((GOAWAY, _, body)) => panic!("{}", String::from_utf8_lossy(&body)),
-                Some(_) => {}
-                None => panic!("the connection has ended"),
-            }
-        }
-    };
-    timeout(PATIENCE, answers).await.unwrap();
-    assert_eq!(handled(&facade, "OK"), f64::from(CALLS));
 }

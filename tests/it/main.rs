@@ -10,6 +10,7 @@
 
 mod kit;
 
+mod abuse;
 mod answers;
 mod cancel;
 mod client;

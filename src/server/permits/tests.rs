@@ -16,7 +16,7 @@ fn named(permits: &Permits, name: &str) -> Peer {
 fn fill(permits: &Permits, peer: &Peer) -> (Vec<Permit>, Shed) {
     let mut taken = Vec::new();
     loop {
-        match permits.take(peer) {
+        match permits.take(peer, Instant::now()) {
             Ok(permit) => taken.push(permit),
             Err(shed) => return (taken, shed),
         }
@@ -32,7 +32,11 @@ fn a_caller_over_its_share_is_refused_only_while_places_are_short() {
     let (rest, shed) = fill(&permits, &at(&permits, "10.0.0.2"));
     assert_eq!((rest.len(), shed), (24, Shed::All));
     drop(greedy);
-    assert!(permits.take(&at(&permits, "10.0.0.3")).is_ok());
+    assert!(
+        permits
+            .take(&at(&permits, "10.0.0.3"), Instant::now())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn connections_of_one_caller_count_together_by_name_or_by_address() {
 fn callers_that_have_gone_are_forgotten() {
     let permits = Permits::new(100, 50);
     let stays = at(&permits, "10.1.0.0");
-    let _permit = permits.take(&stays).unwrap();
+    let _permit = permits.take(&stays, Instant::now()).unwrap();
     for number in 0..3 * MAX_CALLERS {
         at(&permits, &format!("10.0.{}.{}", number / 256, number % 256));
     }

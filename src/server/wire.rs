@@ -1,0 +1,116 @@
+//! A connection's bytes on their way in and out, watched: whether the client has sent the preface of HTTP/2, and
+//! which streams are open.
+//!
+//! The HTTP/2 library does not tell when an answer has been handed over. The frames do.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::streams::Streams;
+
+mod frames;
+
+use frames::{Frame, Frames};
+
+/// HTTP/2's preface.
+const PREFACE: usize = 24;
+
+/// A stream of bytes whose frames are noted in `streams`.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    streams: Arc<Streams>,
+    incoming: Frames,
+    outgoing: Frames,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, streams: Arc<Streams>) -> Self {
+        Self {
+            stream,
+            streams,
+            incoming: Frames::after(PREFACE),
+            outgoing: Frames::after(0),
+        }
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        let streams = &self.streams;
+        self.outgoing.read(bytes, |frame| match frame {
+            Frame::Ends(stream) => streams.end(stream),
+            Frame::Resets(stream, reason) => streams.reset(stream, reason),
+            Frame::Opens(_) | Frame::Other => {}
+        });
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        let streams = &self.streams;
+        self.incoming.read(bytes, |frame| {
+            streams.hear();
+            match frame {
+                Frame::Opens(stream) | Frame::Ends(stream) => streams.open(stream),
+                Frame::Resets(stream, _) => streams.cancel(stream),
+                Frame::Other => {}
+            }
+        });
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.received(&buffer.filled()[before..]);
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(sent)) = result {
+            self.sent(&bytes[..sent]);
+        }
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(mut sent)) = result {
+            for slice in slices {
+                let part = sent.min(slice.len());
+                self.sent(&slice[..part]);
+                sent -= part;
+            }
+        }
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

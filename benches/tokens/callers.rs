@@ -22,9 +22,9 @@ use crate::scenario::Bench;
 /// A running façade, killed when dropped.
 #[derive(Debug)]
 pub struct Facade {
-    _process: Process,
-    grpc: String,
-    admin: String,
+    pub process: Process,
+    pub grpc: String,
+    pub admin: String,
 }
 
 /// One connection of a caller. Cheap to clone.
@@ -58,18 +58,20 @@ impl Facade {
         let (process, said) = started.map_err(|_| "no façade was started")??;
         let address = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
         Ok(Self {
-            _process: process,
+            process,
             grpc: format!("http://{}", address("listen")),
             admin: address("admin_listen"),
         })
     }
 
+    /// Where it is.
+    pub fn address(&self) -> String {
+        self.grpc.clone()
+    }
+
     /// A caller at 127.0.0.0 plus `number`.
     pub async fn caller(&self, number: u32) -> Result<Caller, Failure> {
-        let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)) + number);
-        let endpoint = Endpoint::from_shared(self.grpc.clone())?;
-        let endpoint = endpoint.local_address(Some(IpAddr::V4(from)));
-        Ok(Caller(MeetingControlClient::new(endpoint.connect().await?)))
+        Caller::connect(&self.grpc, number).await
     }
 
     /// The value of a metric.
@@ -93,6 +95,14 @@ impl Credential {
 }
 
 impl Caller {
+    /// Connects from 127.0.0.0 plus `number`.
+    pub async fn connect(grpc: &str, number: u32) -> Result<Self, Failure> {
+        let from = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)) + number);
+        let endpoint = Endpoint::from_shared(grpc.to_owned())?;
+        let endpoint = endpoint.local_address(Some(IpAddr::V4(from)));
+        Ok(Self(MeetingControlClient::new(endpoint.connect().await?)))
+    }
+
     pub async fn call(&self, id: &str, credential: &Credential, deadline: Duration) -> Ended {
         let mut request = Request::new(UpdateStartedConfConfigRequest {
             conference_id: id.to_owned(),

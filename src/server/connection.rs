@@ -1,6 +1,7 @@
 //! One client's connection, from its first byte to its last: HTTP/2 with bounds on everything, GOAWAY
 //! in two steps when it is old or the process drains, and an end to every wait.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +100,10 @@ pub(super) async fn serve(
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
-        _ended = connection.as_mut() => return,
+        _ended = poll_fn(|cx| {
+            streams.begin_turn();
+            connection.as_mut().poll(cx)
+        }) => return,
         () = missed(&streams) => {
             tracing::debug!("a connection is closed: no HTTP/2 in time");
             return;
@@ -115,7 +119,10 @@ pub(super) async fn serve(
     // The first GOAWAY still lets in what is on its way; the second, a round trip later, is final.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        _ended = connection.as_mut() => {}
+        _ended = poll_fn(|cx| {
+            streams.begin_turn();
+            connection.as_mut().poll(cx)
+        }) => {}
         () = streams.abused() => close(&peer),
         () = sleep_until(until) => peer.cut_off(),
         // Draining may end sooner than the grace of an old connection, never later.

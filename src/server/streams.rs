@@ -28,6 +28,9 @@ const MIN_UNTAKEN: usize = 8;
 /// How many streams a client may reset in a second, and at once beyond that: calls whose callers have given up while
 /// we got no time. With more, it is flooding.
 const MAX_CANCELS: f64 = 10_000.0;
+/// How many bytes are read before others on the same thread have their turn. One client's burst is not to keep
+/// them waiting until all of it has been served.
+pub(super) const MAX_TURN: usize = 1024;
 /// How often a connection looks after what its client has not taken.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is told that clients send what is not HTTP/2.
@@ -48,6 +51,8 @@ pub(super) struct All {
 pub(super) struct Streams {
     all: Arc<All>,
     state: Mutex<State>,
+    /// Bytes read in this turn.
+    turn: AtomicUsize,
     /// Our last call has been answered, and its answer taken.
     ours_done: Notify,
 }
@@ -150,8 +155,24 @@ impl Streams {
         Arc::new(Self {
             all,
             state: Mutex::default(),
+            turn: AtomicUsize::new(0),
             ours_done: Notify::new(),
         })
+    }
+
+    /// The connection's task has its turn again.
+    pub(super) fn begin_turn(&self) {
+        self.turn.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes have been read.
+    pub(super) fn read(&self, bytes: usize) {
+        self.turn.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether others are to have their turn before more is read.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) >= MAX_TURN
     }
 
     /// The client has sent a frame.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::streams::Streams;
+use super::streams::{MAX_TURN, Streams};
 
 mod frames;
 
@@ -49,6 +49,7 @@ impl<S> Watched<S> {
 
     fn received(&mut self, bytes: &[u8]) {
         let streams = &self.streams;
+        streams.read(bytes.len());
         self.incoming.read(bytes, |frame| {
             streams.hear();
             match frame {
@@ -66,9 +67,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        self.received(&buffer.filled()[before..]);
+        if self.streams.is_turn_over() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let room = buffer.remaining().min(MAX_TURN);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let result = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+        let more = part.filled().len();
+        self.received(part.filled());
+        buffer.advance(more);
         result
     }
 }

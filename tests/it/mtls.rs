@@ -212,3 +212,30 @@ async fn a_new_certificate_is_used_for_new_handshakes_and_open_connections_live_
         .await
         .expect("the old connection lives");
 }
+
+#[tokio::test]
+async fn who_may_not_call_is_told_so_on_every_path_and_does_not_stay() {
+    let setup = facade(true, &["*.example.com"]).await;
+    let other = setup.root.issue("spiffe://cluster.local/ns/team/sa/other");
+    let channel = setup.channel(Some(&other));
+    let mut client = tonic::client::Grpc::new(channel.clone());
+    for path in [
+        meeting_control::names::METHOD_PATH,
+        "/unknown.Service/Method",
+        "/grpc.health.v1.Health/Check",
+    ] {
+        client.ready().await.unwrap();
+        let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckRequest>::default();
+        let request = tonic::Request::new(HealthCheckRequest::default());
+        let status = client
+            .unary(request, path.parse().unwrap(), codec)
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), tonic::Code::PermissionDenied, "{path}");
+    }
+    eventually("the connection is closed", || {
+        setup.facade.metric("meeting_control_connections ") == 0.0
+    })
+    .await;
+    drop(channel);
+}

@@ -88,6 +88,11 @@ impl Deadline {
         self.limit
     }
 
+    /// When the call has to be over.
+    pub fn due(&self) -> Instant {
+        self.started + self.limit
+    }
+
     /// How long the call has taken so far.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::future::Either;
 use http::{Request, Response};
@@ -115,8 +114,8 @@ impl<S> Admission<S> {
         };
         // Every call has a record by now.
         let call = request.extensions().get::<Arc<Call>>();
-        let left = call.map_or(Duration::ZERO, |call| call.deadline.remaining());
-        let taken = self.permits.take(peer, Instant::now() + left);
+        let due = call.map_or_else(Instant::now, |call| call.deadline.due());
+        let taken = self.permits.take(peer, due);
         taken.map_err(|shed| {
             if let Some(metrics) = &self.metrics {
                 metrics.shed(shed);

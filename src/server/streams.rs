@@ -4,8 +4,8 @@
 //! An answer is done long before it is taken, if the client does not read. Until its last frame has been handed
 //! over, its permit is held; after a while, the connection is closed.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,9 +28,10 @@ const MIN_UNTAKEN: usize = 8;
 /// How many streams a client may reset in a second, and at once beyond that: calls whose callers have given up while
 /// we got no time. With more, it is flooding.
 const MAX_CANCELS: f64 = 10_000.0;
-/// How many bytes are read before others on the same thread have their turn. One client's burst is not to keep
-/// them waiting until all of it has been served.
-pub(super) const MAX_TURN: usize = 1024;
+/// How many bytes are read before others on the same thread have their turn; with more to come, the next turns are
+/// short. One client's burst is not to keep the others waiting until all of it has been served.
+const MAX_TURN: usize = 8 * 1024;
+const SHORT_TURN: usize = 1024;
 /// How often a connection looks after what its client has not taken.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is told that clients send what is not HTTP/2.
@@ -50,8 +51,10 @@ pub(super) struct All {
 #[derive(Debug)]
 pub(super) struct Streams {
     all: Arc<All>,
+    /// Whether the client has spoken HTTP/2.
+    is_heard: AtomicBool,
     state: Mutex<State>,
-    /// Bytes read in this turn.
+    /// Bytes that may still be read in this turn.
     turn: AtomicUsize,
     /// Our last call has been answered, and its answer taken.
     ours_done: Notify,
@@ -59,9 +62,8 @@ pub(super) struct Streams {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the client has spoken HTTP/2.
-    is_heard: bool,
-    open: HashSet<u32>,
+    /// Sorted, as each new one is higher than those before.
+    open: Vec<u32>,
     /// The highest stream so far.
     last: u32,
     /// Those that an answer is made for, by kind.
@@ -154,35 +156,38 @@ impl Streams {
     pub(super) fn new(all: Arc<All>) -> Arc<Self> {
         Arc::new(Self {
             all,
+            is_heard: AtomicBool::new(false),
             state: Mutex::default(),
-            turn: AtomicUsize::new(0),
+            turn: AtomicUsize::new(MAX_TURN),
             ours_done: Notify::new(),
         })
     }
 
     /// The connection's task has its turn again.
     pub(super) fn begin_turn(&self) {
-        self.turn.store(0, Ordering::Relaxed);
+        let is_burst = self.turn() == 0;
+        let next = if is_burst { SHORT_TURN } else { MAX_TURN };
+        self.turn.store(next, Ordering::Relaxed);
     }
 
-    /// Bytes have been read.
+    /// How many bytes may be read before others are to have their turn.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// So many of them have been read.
     pub(super) fn read(&self, bytes: usize) {
-        self.turn.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether others are to have their turn before more is read.
-    pub(super) fn is_turn_over(&self) -> bool {
-        self.turn.load(Ordering::Relaxed) >= MAX_TURN
+        self.turn.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The client has sent a frame.
     pub(super) fn hear(&self) {
-        self.state().is_heard = true;
+        self.is_heard.store(true, Ordering::Relaxed);
     }
 
     /// Whether the client has spoken HTTP/2.
     pub(super) fn is_heard(&self) -> bool {
-        self.state().is_heard
+        self.is_heard.load(Ordering::Relaxed)
     }
 
     /// The client has sent headers or the end of its side; a stream that is new is open.
@@ -190,7 +195,7 @@ impl Streams {
         let mut state = self.state();
         if stream > state.last {
             state.last = stream;
-            state.open.insert(stream);
+            state.open.push(stream);
             self.all.open.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -198,7 +203,8 @@ impl Streams {
     /// The last frame of an answer has been handed over, or the client does not want it any more.
     pub(super) fn end(&self, stream: u32) {
         let mut state = self.state();
-        if state.open.remove(&stream) {
+        if let Ok(at) = state.open.binary_search(&stream) {
+            state.open.remove(at);
             self.all.open.fetch_sub(1, Ordering::Relaxed);
             self.settle(&mut state);
         }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::streams::{MAX_TURN, Streams};
+use super::streams::Streams;
 
 mod frames;
 
@@ -67,11 +67,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.streams.is_turn_over() {
+        let turn = self.streams.turn();
+        if turn == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let room = buffer.remaining().min(MAX_TURN);
+        let room = buffer.remaining().min(turn);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
         let result = Pin::new(&mut self.stream).poll_read(cx, &mut part);
         let more = part.filled().len();

@@ -369,7 +369,7 @@ def no_secrets(objects):
     ]
     found += [(o.id, key, value) for o in of(objects, "ConfigMap") for key, value in (o.get("data") or {}).items()]
     for where, name, value in found:
-        by_name = re.search(r"TOKEN(?!_FILE)|PASSWORD|SECRET", name, re.I)
+        by_name = re.search(r"TOKEN(?!_FILE|S$)|PASSWORD|SECRET", name, re.I)
         by_value = re.search(r"cnr\w{40}|PRIVATE KEY|://[^/\s]+:[^/\s]+@", value or "")
         if value and value != SANDBOX_TOKEN and (by_name or by_value):
             yield f"{where}: {name} looks like a secret"

@@ -207,6 +207,7 @@ RIGHT = {
     "maxInFlight": [1, 1_000_000],
     "maxInFlightPerCaller": [0, 1, 4_294_967_295],
     "maxRetries": [0, 10],
+    "maxTokens": [0, 1, 1_000_000],
     "timeout": ["5s", "24h"],
     "upstream": [
         "https://a.example",
@@ -230,6 +231,7 @@ WRONG = {
     "maxInFlight": [0, 1_000_001, -1, 1.5],
     "maxInFlightPerCaller": [4_294_967_296, -1, 1.5, "half"],
     "maxRetries": [11, -1],
+    "maxTokens": [1_000_001, -1, 1.5],
     "timeout": ["0s", "1w"],
     "upstream": [
         "a.example",

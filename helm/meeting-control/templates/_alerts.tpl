@@ -169,6 +169,17 @@ No recording rules: the counters have some twenty series per replica, so they wo
     `{{ $logs }} --prefix`. See in `{{ $kubectl }} get pods -o wide -l {{ $pods }}` whether they
     share a node or a zone, and look at its name service, routes and egress. Delete a pod that stays so.
 
+- alert: MeetingControlTokensNotIssued
+  expr: |-
+    sum by (namespace, job) (rate(meeting_control_token_requests_total{ {{- $own }},result="failed"}[5m]))
+    /
+    sum by (namespace, job) (rate(meeting_control_token_requests_total{ {{- $own }}}[5m])) > {{ .threshold.MeetingControlTokensNotIssued }}
+  summary: '{{ "{{ $value | humanizePercentage }}" }} of the tokens that {{ $here }} asks for cannot be obtained'
+  description: >-
+    Calls with a password fail, and nothing is changed, once the token that is kept for it has ended; those that have one
+    go on, and so do calls with a token of their own. Wrong passwords are not counted. See `reason` in `{{ $logs }}` where
+    `stage` is `token`: the REST API is down or slow for that call alone, or its answers hold no token.
+
 - alert: MeetingControlUpstreamThrottling
   expr: |-
     (
@@ -209,9 +220,9 @@ No recording rules: the counters have some twenty series per replica, so they wo
     sum by (namespace, job) (increase(grpc_server_handled_total{ {{- $calls }}}[30m])) >= {{ $minimum }}
   summary: '{{ "{{ $value | humanizePercentage }}" }} of the calls to {{ $here }} are refused for their token or rights'
   description: >-
-    Callers get UNAUTHENTICATED or PERMISSION_DENIED, and nothing is changed. The façade only passes tokens on, so it is
-    mostly a caller, or what tokens come from. See `reason` in `{{ $logs }}`. TOKEN_MISSING: a caller lost its token in a
-    change. CONF_NOT_FOUND_OR_AUTH_FAILED or HTTP_401 for all callers: tokens come from another site of the vendor than
+    Callers get UNAUTHENTICATED or PERMISSION_DENIED, and nothing is changed. Tokens and passwords are the callers', so it is
+    mostly a caller, or what they come from. See `reason` in `{{ $logs }}`. TOKEN_MISSING: a caller lost its token or
+    password in a change. CONF_PWD_AUTH_FAILED: a password is wrong. CONF_NOT_FOUND_OR_AUTH_FAILED or HTTP_401 for all callers: tokens come from another site of the vendor than
     `config.upstream`, or their renewal has failed. CLIENT_NOT_ALLOWED: the caller's certificate does not fit
     `config.tlsClientAllow`.
 

@@ -119,7 +119,7 @@ What one value alone can tell is in values.schema.json.
 {{- end }}
 {{- end }}
 {{- if and (hasPrefix "http:" $config.upstream) (not $config.allowPlaintextUpstream) (not .Values.sandbox.enabled) (not (include "meeting-control.isLoopback" $config.upstream)) }}
-- {{ printf "config.upstream is %s, which would send the control token in clear; use https:// or set config.allowPlaintextUpstream." $config.upstream | quote }}
+- {{ printf "config.upstream is %s, which would send tokens and passwords in clear; use https:// or set config.allowPlaintextUpstream." $config.upstream | quote }}
 {{- end }}
 {{- range $name, $value := .Values.otel.env }}
 {{- if hasSuffix "_ENDPOINT" $name }}

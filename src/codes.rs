@@ -147,6 +147,7 @@ fn credential(row: &Known) -> Option<String> {
     let token = row.rejects_token.then_some("token is replaced");
     let password = match row.password {
         PasswordDoubt::None => None,
+        PasswordDoubt::Locked => Some("login is locked"),
         PasswordDoubt::Perhaps => Some("password may be wrong"),
         PasswordDoubt::Wrong => Some("password is wrong"),
     };
@@ -156,7 +157,7 @@ fn credential(row: &Known) -> Option<String> {
 
 fn wrong_password(doubt: PasswordDoubt) -> &'static str {
     match doubt {
-        PasswordDoubt::None => "no",
+        PasswordDoubt::None | PasswordDoubt::Locked => "no",
         PasswordDoubt::Perhaps => "perhaps",
         PasswordDoubt::Wrong => "yes",
     }

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::record::Recorded;
-use crate::call::Call;
+use crate::call::{Call, Outcome};
 use crate::status::Verdict;
 
 /// How long after its deadline a call is given up here: the rooms below answer first, and in time,
@@ -92,7 +92,11 @@ where
                 _ => Ok(response),
             },
             Ok(Poll::Ready(Err(verdict))) => Err(verdict),
-            Err(panic) => Err(Box::new(Verdict::broken(message_of(&*panic)))),
+            Err(panic) => {
+                let cause = message_of(&*panic);
+                // Nothing else that happened to the call can be relied upon.
+                Err(Box::new(Verdict::broken(cause, Outcome::Unknown)))
+            }
             Ok(Poll::Pending) => {
                 if !is_overdue(this.backstop.as_mut(), this.call, cx) {
                     return Poll::Pending;

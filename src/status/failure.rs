@@ -123,6 +123,14 @@ impl Verdict {
                 ),
                 Some(wait),
             ),
+            Withheld::NoPlace => (
+                Code::ResourceExhausted,
+                "TOO_MANY_PASSWORDS",
+                format!(
+                    "Too many other passwords that this caller sent as {PASSWORD} wait for the REST API's judgement"
+                ),
+                Some(OVERLOAD_PAUSE),
+            ),
             Withheld::Busy => (
                 Code::ResourceExhausted,
                 "OVERLOADED",
@@ -130,10 +138,8 @@ impl Verdict {
                 Some(OVERLOAD_PAUSE),
             ),
             Withheld::TaskLost => {
-                return Self {
-                    outcome,
-                    ..Self::broken("the task that obtains a token was lost".to_owned())
-                };
+                let cause = "the task that obtains a token was lost".to_owned();
+                return Self::broken(cause, outcome);
             }
         };
         let fate = fate(outcome);

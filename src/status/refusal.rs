@@ -59,7 +59,7 @@ fn sentence(refusal: &Refusal, stage: Stage) -> String {
     if refusal.obtained == Some(Role::Host) && refusal.rejects_token() {
         let by = code.map_or_else(|| format!("HTTP {status}"), str::to_owned);
         return format!(
-            "The REST API accepts none of the tokens that it issues for the password ({by})"
+            "The REST API did not accept the token that it had issued for the password ({by})"
         );
     }
     let said = match refusal.basis {

@@ -62,9 +62,7 @@ impl Verdict {
     }
 
     /// A bug: a call failed in a way that nothing is made for.
-    pub fn broken(cause: String) -> Self {
-        // Nothing else that happened to the call can be relied upon.
-        let outcome = Outcome::Unknown;
+    pub fn broken(cause: String, outcome: Outcome) -> Self {
         let fate = fate(outcome);
         let message = format!("The façade failed unexpectedly, for this call alone; {fate}.");
         Self {

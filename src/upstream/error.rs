@@ -87,6 +87,9 @@ pub enum Withheld {
     /// The caller has sent too many wrong passwords; after so long, it may send another.
     #[error("too many wrong passwords")]
     TooManyPasswords(Duration),
+    /// Too many other passwords of the caller are being judged, and none was until the deadline.
+    #[error("too many passwords are being judged")]
+    NoPlace,
     /// Too many tokens are being obtained.
     #[error("too many tokens are being obtained")]
     Busy,
@@ -147,7 +150,8 @@ impl UpstreamError {
     #[must_use]
     pub fn after(self, previous: Option<Self>) -> Self {
         match previous {
-            Some(failure) if !self.is_refused_token() => failure,
+            // A rejected token was to be replaced, and this is why it was not.
+            Some(failure) if !failure.rejects_token() && !self.is_refused_token() => failure,
             _ => self,
         }
     }

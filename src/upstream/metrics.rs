@@ -45,7 +45,7 @@ pub(super) enum AttemptEnd {
 pub(super) enum TokenRequest {
     /// With a token.
     Issued,
-    /// The upstream did not accept the password, or may not have.
+    /// The upstream did not accept the password, or may not have, or has locked the login.
     Refused,
     /// In any other way.
     Failed,

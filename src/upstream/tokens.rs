@@ -12,6 +12,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{UpstreamError, Withheld};
+use super::error_code::PasswordDoubt;
 use super::gate::Progress;
 use super::metrics::{Metrics, TokenLookup};
 use super::refusal::{Basis, Refusal};
@@ -111,7 +112,9 @@ impl Tokens {
         self.metrics.token_lookup(match &obtained {
             Ok(_) => TokenLookup::Obtained,
             Err(UpstreamError::Withheld(_)) => TokenLookup::Withheld,
-            Err(error) if error.is_refused_token() => TokenLookup::Refused,
+            Err(UpstreamError::NoToken(error)) if error.password_doubt() != PasswordDoubt::None => {
+                TokenLookup::Refused
+            }
             Err(_) => TokenLookup::Failed,
         });
         obtained
@@ -122,6 +125,9 @@ impl Tokens {
         loop {
             sleep(SWEEP).await;
             self.store.sweep();
+            if let Some(allowances) = &self.allowances {
+                allowances.sweep(Instant::now());
+            }
         }
     }
 
@@ -138,13 +144,19 @@ impl Tokens {
                 progress: Progress::NotSent,
             })
         };
-        let mut unusable = 0;
+        let (mut unusable, mut waited) = (0, false);
         while unusable < MAX_UNUSABLE {
-            let mut flight = match self.find(key, want, &fetch)? {
+            let found = self.find(key, want, &fetch);
+            if let (true, Some(allowances)) = (waited, &self.allowances) {
+                allowances.pass_on(want.call.peer.caller());
+            }
+            let mut flight = match found? {
                 Found::Token(kept) => return Ok(kept),
                 Found::Flight(flight) => flight,
                 Found::Full(freed) => {
-                    timeout(deadline.remaining(), freed).await.map_err(late)?;
+                    let freed = timeout(deadline.remaining(), freed).await;
+                    freed.map_err(|_| UpstreamError::Withheld(Withheld::NoPlace))?;
+                    waited = true;
                     continue;
                 }
             };
@@ -217,8 +229,10 @@ impl Tokens {
     /// Has a token replaced before its time.
     fn renew(&self, key: Key, want: Want<'_>, kept: Arc<Kept>, fetch: impl Fn(Effort) -> Fetch) {
         let flights = self.flights.lock();
-        if flights.contains_key(&key) || flights.len() >= MAX_FLIGHTS {
-            return kept.fail_renewal(Instant::now());
+        let now = Instant::now();
+        let is_refused = self.store.refusal(&key, now).is_some();
+        if is_refused || flights.contains_key(&key) || flights.len() >= MAX_FLIGHTS {
+            return kept.fail_renewal(now);
         }
         let fetch = fetch(Effort::Renewal);
         let task = self.task(key, want, None, Some(kept));

@@ -122,7 +122,9 @@ async fn tokens_are_replaced_three_times_even_without_retries() {
     let failure = failure(&facade, MEETING, PASSWORD).await;
     assert_eq!((failure.code, failure.attempts()), ("UNAUTHENTICATED", 4));
     assert!(
-        failure.message.contains("accepts none of the tokens"),
+        failure
+            .message
+            .contains("did not accept the token that it had issued"),
         "{}",
         failure.message
     );
@@ -152,6 +154,24 @@ async fn a_doubt_stays_when_no_other_token_is_had() {
         ("UNAUTHENTICATED", "unknown", 2)
     );
     assert_eq!(failure.reason, "CONF_PWD_AUTH_FAILED");
+    assert_eq!(failure.metadata["stage"], "token");
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_replaced_is_told_as_that() {
+    let steps = [
+        issues("cnr1", 1800, 1),
+        Step::answer(401, "", ""),
+        Step::Hang,
+    ];
+    let (facade, _upstream) = over(steps).await;
+    let mut request = lock_by_password(MEETING, PASSWORD);
+    request.set_timeout(Duration::from_secs(2));
+    let failure = Failure::of(&facade.call(request).await.unwrap_err());
+    assert_eq!(
+        (failure.code, failure.outcome(), failure.attempts()),
+        ("DEADLINE_EXCEEDED", "not_applied", 1)
+    );
     assert_eq!(failure.metadata["stage"], "token");
 }
 

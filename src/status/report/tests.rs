@@ -50,7 +50,10 @@ fn how_loud_a_failure_is_follows_from_who_must_act() {
     let call = call();
     let failed = |error: UpstreamError| Verdict::failed(&error, Outcome::NotApplied);
     for (verdict, level) in [
-        (Verdict::broken("a bug".to_owned()), Level::ERROR),
+        (
+            Verdict::broken("a bug".to_owned(), Outcome::Unknown),
+            Level::ERROR,
+        ),
         (failed(UpstreamError::NotHttp("x".into())), Level::ERROR),
         (failed(UpstreamError::TlsFailed("x".into())), Level::ERROR),
         (

@@ -49,7 +49,12 @@ fn seconds(value: &Value) -> Option<Duration> {
 fn number(value: &Value) -> Option<u64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        value => value.as_u64(),
+        value => {
+            let integral = value.as_f64().filter(|number| number.fract() == 0.0);
+            value.as_u64().or(integral
+                .filter(|number| (0.0..1e15).contains(number))
+                .map(|number| number as u64))
+        }
     }
 }
 
@@ -94,6 +99,10 @@ mod tests {
             (
                 r#"{"data":{"token":"cnr1","confTokenExpireTime":86401}}"#.to_owned(),
                 Some(("cnr1", None, Role::Host)),
+            ),
+            (
+                r#"{"data":{"token":"cnr1","confTokenExpireTime":60.0}}"#.to_owned(),
+                Some(("cnr1", Some(60), Role::Host)),
             ),
             (
                 r#"{"data":{"token":"cnr1","confTokenExpireTime":1.5}}"#.to_owned(),

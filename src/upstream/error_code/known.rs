@@ -37,7 +37,9 @@ pub struct Known {
 pub enum PasswordDoubt {
     /// Nothing.
     None,
-    /// It may be wrong, or there is no such meeting, or no login for now.
+    /// It was not looked at: the login is locked.
+    Locked,
+    /// It may be wrong, or there is no such meeting.
     Perhaps,
     /// It is wrong.
     Wrong,

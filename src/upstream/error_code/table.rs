@@ -4,7 +4,7 @@ use tonic::Code::{self, *};
 
 use super::known::Evidence::{self, Documented, Inferred, Seen};
 use super::known::Known;
-use super::known::PasswordDoubt::{self, Perhaps, Wrong};
+use super::known::PasswordDoubt::{self, Locked, Perhaps, Wrong};
 use super::known::Retry::{self, Backoff, Never, Once};
 use crate::call::Outcome::{self, NotApplied, Unknown};
 
@@ -172,7 +172,7 @@ pub const TABLE: &[Known] = &[
     row("MMC.111072057", None, "REQUEST_BODY_IS_NULL", InvalidArgument, NotApplied, Never, Inferred, "The request reached the meeting service without a body"),
     row("MMC.111072059", None, "CONF_NO_CHAIR_SITE", FailedPrecondition, NotApplied, Never, Inferred, "The meeting has no host; let a host join or claim the role first"),
     row("MMC.111072060", None, "NORMAL_SITE_NOT_SUPPORT_VIEW", PermissionDenied, NotApplied, Never, Inferred, "Ordinary participants may not do this; use the token of a host"),
-    row("MMC.111072064", None, "CONF_CTR_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Meeting control is locked after too many failed logins; wait before obtaining a new token").password(Perhaps),
+    row("MMC.111072064", None, "CONF_CTR_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Meeting control is locked after too many failed logins; wait before obtaining a new token").password(Locked),
     row("MMC.111072065", None, "CONF_NOT_FOUND_OR_AUTH_FAILED", Unauthenticated, NotApplied, Never, Seen, "The meeting does not exist, or the control token is wrong or expired; obtain a new token and try again").rejects_token().password(Perhaps),
     row("MMC.111072070", None, "GUEST_NO_PERMISSION_OPERATION", PermissionDenied, NotApplied, Never, Inferred, "Guests may not do this; use the token of a host"),
     row("MMC.111072071", None, "NO_PERMISSION_OPERATE_OTHERS", PermissionDenied, NotApplied, Never, Inferred, "The caller may do this to themselves only, not to others"),
@@ -189,7 +189,7 @@ pub const TABLE: &[Known] = &[
     row("MMC.111081002", None, "PARTICIPANT_CONF_NOT_EXIST", NotFound, NotApplied, Never, Inferred, "The participants' meeting does not exist or is over"),
     row("MMC.111081006", None, "PARTICIPANT_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The participant's authentication failed; obtain a new token and try again").rejects_token().password(Wrong),
     row("MMC.111081007", None, "PARTICIPANT_CONF_IS_LOCKED", FailedPrecondition, NotApplied, Never, Inferred, "The participants' meeting is locked; unlock it first"),
-    row("MMC.111081009", None, "PARTICIPANT_CONF_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Login to the meeting is locked after too many failures; wait before the next attempt").password(Perhaps),
+    row("MMC.111081009", None, "PARTICIPANT_CONF_LOGIN_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "Login to the meeting is locked after too many failures; wait before the next attempt").password(Locked),
     row("MMC.111082001", None, "PARTICIPANT_CONTROL_NOT_SUPPORT", Unimplemented, NotApplied, Never, Inferred, "This control of participants is not supported"),
     row("MMC.111084008", None, "PARTICIPANT_GENERIC_CTL_EXCEPTION", Internal, Unknown, Once, Inferred, "The service that handles participants failed during the operation"),
     row("MMC.111100012", None, "CONF_NOT_ON_LOCAL_STATION", FailedPrecondition, NotApplied, Never, Inferred, "The meeting is not on this site; use the host of the meeting's own site"),
@@ -211,7 +211,7 @@ pub const TABLE: &[Known] = &[
     row("MMC.115029999", None, "COMMON_UNKNOWN", Code::Unknown, Unknown, Never, Inferred, "The meeting service failed with an unknown error"),
     row("MMC.118000000", None, "USER_AUTHENTICATION_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user could not be authenticated; obtain a new token and try again").rejects_token().password(Wrong),
     row("MMC.118000001", None, "USER_TOKEN_AUTH_FAILED", Unauthenticated, NotApplied, Never, Inferred, "The user service rejected the token; obtain a new one and try again").rejects_token(),
-    row("MMC.118000002", None, "USER_AUTHENTICATION_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user's account is locked after failed authentication; wait before the next attempt").password(Perhaps),
+    row("MMC.118000002", None, "USER_AUTHENTICATION_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user's account is locked after failed authentication; wait before the next attempt").password(Locked),
     row("USG.200000001", None, "USG_SERVER_BUSY", Unavailable, NotApplied, Backoff, Inferred, "The user service is busy; try again shortly"),
     row("USG.200000002", None, "USG_INTERNAL_ERR", Internal, Unknown, Once, Inferred, "The user service had an internal error"),
     row("USG.200000003", None, "USG_PARAM_ERR", InvalidArgument, NotApplied, Never, Inferred, "The user service found a parameter of the request invalid"),

@@ -5,6 +5,7 @@
 //! it is taken for a minute.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use super::key::Key;
 use crate::call::Caller;
+use crate::upstream::error_code::PasswordDoubt;
 
 /// Wrong passwords of one caller for one meeting within [`AGE`].
 const MAX_PER_MEETING: usize = 3;
@@ -26,7 +28,11 @@ const MAX_CALLERS: usize = 16_384;
 
 /// The places of all callers.
 #[derive(Debug, Default)]
-pub(super) struct Allowances(Mutex<HashMap<Option<Caller>, Allowance>>);
+pub(super) struct Allowances {
+    callers: Mutex<HashMap<Option<Caller>, Allowance>>,
+    /// Makes the number that stands for a meeting.
+    meetings: RandomState,
+}
 
 /// The places of one caller.
 #[derive(Debug, Default)]
@@ -41,19 +47,32 @@ struct Allowance {
 #[derive(Debug)]
 struct Place {
     key: Key,
-    conference_id: String,
+    meeting: u64,
     /// Whether the upstream is being asked.
     pending: bool,
-    /// When it was found to be wrong.
-    wrong: Option<Instant>,
+    /// What the upstream made of the password, and when.
+    judged: Option<(PasswordDoubt, Instant)>,
 }
 
-/// A place that is taken while the upstream is asked; given back when it is dropped.
+/// A place that is taken while the upstream is asked. Dropped, it is given back, unless the password was refused
+/// before.
 #[derive(Debug)]
 pub(super) struct Taken {
     allowances: Arc<Allowances>,
     caller: Option<Caller>,
     key: Key,
+    end: End,
+}
+
+/// What came of asking the upstream.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// The password is right.
+    Right,
+    /// It is wrong, or may be.
+    Doubted(PasswordDoubt, Instant),
+    /// Nothing was learnt.
+    Silent,
 }
 
 /// There is no place.
@@ -69,7 +88,7 @@ impl Allowances {
     /// Takes a place for a password of `conference_id`.
     ///
     /// # Errors
-    /// [`Full`] when the caller has none.
+    /// [`Full`] when the caller has none, or the password is known to be wrong.
     pub(super) fn take(
         self: &Arc<Self>,
         caller: &Caller,
@@ -77,45 +96,63 @@ impl Allowances {
         key: Key,
         now: Instant,
     ) -> Result<Taken, Full> {
-        let mut all = self.lock();
-        let caller = Some(caller.clone());
-        if all.len() >= MAX_CALLERS {
-            all.retain(|_, allowance| !allowance.is_empty(now));
-        }
-        let caller = match all.len() >= MAX_CALLERS && !all.contains_key(&caller) {
-            true => None,
-            false => caller,
-        };
-        let allowance = all.entry(caller.clone()).or_default();
-        allowance.take(conference_id, key, now)?;
+        let meeting = self.meetings.hash_one(conference_id);
+        let mut callers = self.lock();
+        let caller = known(&callers, caller);
+        let allowance = callers.entry(caller.clone()).or_default();
+        allowance.take(meeting, key, now)?;
+        drop(callers);
         Ok(Taken {
             allowances: Arc::clone(self),
             caller,
             key,
+            end: End::Silent,
         })
+    }
+
+    /// A call that has waited for a place goes on, with it or without: others may have what is left.
+    pub(super) fn pass_on(&self, caller: &Caller) {
+        let callers = self.lock();
+        if let Some(allowance) = callers.get(&known(&callers, caller))
+            && allowance.taken.len() < MAX_PER_CALLER
+        {
+            allowance.freed.notify_one();
+        }
+    }
+
+    /// Forgets what no longer counts.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.lock().retain(|_, allowance| {
+            allowance.expire(now);
+            !allowance.taken.is_empty()
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Option<Caller>, Allowance>> {
         // No change is ever half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The caller, if it has places or there is room for another; else `None`, who is all the others.
+fn known(callers: &HashMap<Option<Caller>, Allowance>, caller: &Caller) -> Option<Caller> {
+    let caller = Some(caller.clone());
+    let has_room = callers.len() < MAX_CALLERS || callers.contains_key(&caller);
+    if has_room { caller } else { None }
+}
+
 impl Allowance {
-    fn take(&mut self, conference_id: &str, key: Key, now: Instant) -> Result<(), Full> {
+    fn take(&mut self, meeting: u64, key: Key, now: Instant) -> Result<(), Full> {
         self.expire(now);
-        if let Some(known) = self.taken.iter_mut().find(|place| place.key == key) {
-            // It has its place already.
-            known.pending = true;
+        if let Some(place) = self.taken.iter_mut().find(|place| place.key == key) {
+            if let Some((PasswordDoubt::Wrong, when)) = place.judged {
+                return Err(Full::Refuse((when + AGE).duration_since(now)));
+            }
+            place.pending = true;
             return Ok(());
         }
-        let of_meeting = || {
-            let places = self.taken.iter();
-            places.filter(|place| place.conference_id == conference_id)
-        };
+        let of_meeting = || self.taken.iter().filter(|place| place.meeting == meeting);
         if of_meeting().count() >= MAX_PER_MEETING {
-            // Whoever is in the queue for any place can have the one that was left here.
-            self.freed.notify_one();
             return Err(full(of_meeting(), &self.settled, now));
         }
         if self.taken.len() >= MAX_PER_CALLER {
@@ -123,20 +160,26 @@ impl Allowance {
         }
         self.taken.push(Place {
             key,
-            conference_id: conference_id.to_owned(),
+            meeting,
             pending: true,
-            wrong: None,
+            judged: None,
         });
         Ok(())
     }
 
-    fn settle(&mut self, key: Key, wrong: Option<Instant>) {
-        if let Some(place) = self.taken.iter_mut().find(|place| place.key == key) {
+    fn settle(&mut self, key: Key, end: End) {
+        self.taken.retain_mut(|place| {
+            if place.key != key {
+                return true;
+            }
             place.pending = false;
-            place.wrong = wrong.or(place.wrong);
-        }
-        self.taken
-            .retain(|place| place.pending || place.wrong.is_some());
+            match end {
+                End::Right => return false,
+                End::Doubted(doubt, when) => place.judged = Some((doubt, when)),
+                End::Silent => {}
+            }
+            place.judged.is_some()
+        });
         self.settled.notify_waiters();
         if self.taken.iter().any(|place| place.pending) {
             self.freed.notify_one();
@@ -147,50 +190,48 @@ impl Allowance {
     }
 
     fn expire(&mut self, now: Instant) {
+        let counts = |(_, when): (PasswordDoubt, Instant)| now < when + AGE;
         self.taken
-            .retain(|place| place.pending || place.wrong.is_some_and(|wrong| now < wrong + AGE));
-    }
-
-    fn is_empty(&mut self, now: Instant) -> bool {
-        self.expire(now);
-        self.taken.is_empty()
+            .retain(|place| place.pending || place.judged.is_some_and(counts));
     }
 }
 
 /// What to do where all of some places are taken: wait for one that is pending, if any is.
 fn full<'a>(
-    mut places: impl Iterator<Item = &'a Place> + Clone,
+    places: impl Iterator<Item = &'a Place> + Clone,
     freed: &Arc<Notify>,
     now: Instant,
 ) -> Full {
     if places.clone().any(|place| place.pending) {
         return Full::Wait(Arc::clone(freed).notified_owned());
     }
-    let first = places.by_ref().filter_map(|place| place.wrong).min();
+    let judged = places.filter_map(|place| place.judged);
+    let first = judged.map(|(_, when)| when).min();
     let ends = first.map_or(now, |first| first + AGE);
     Full::Refuse(ends.saturating_duration_since(now))
 }
 
 impl Taken {
-    /// The password is wrong, or may be: its place stays taken for a while.
-    pub(super) fn keep(self, now: Instant) {
-        self.settle(Some(now));
+    /// The password is right, whatever was made of it before: its place is given back.
+    pub(super) fn prove(mut self) {
+        self.end = End::Right;
     }
 
-    fn settle(&self, wrong: Option<Instant>) {
-        let mut all = self.allowances.lock();
-        if let Some(allowance) = all.get_mut(&self.caller) {
-            allowance.settle(self.key, wrong);
-            if allowance.taken.is_empty() {
-                all.remove(&self.caller);
-            }
-        }
+    /// The password is wrong, or may be: its place stays taken for a while.
+    pub(super) fn keep(mut self, doubt: PasswordDoubt, now: Instant) {
+        self.end = End::Doubted(doubt, now);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.settle(None);
+        let mut callers = self.allowances.lock();
+        if let Some(allowance) = callers.get_mut(&self.caller) {
+            allowance.settle(self.key, self.end);
+            if allowance.taken.is_empty() {
+                callers.remove(&self.caller);
+            }
+        }
     }
 }
 

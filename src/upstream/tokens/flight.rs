@@ -110,17 +110,24 @@ impl Task {
 
     fn settle(&mut self, result: Result<(Issued, Duration), UpstreamError>) -> End {
         let now = Instant::now();
-        let end = self
-            .store
-            .settle(self.key, &self.conference_id, result, now);
-        match &end {
-            Ok(_) => self.renewed = None,
-            Err(error) if error.password_doubt() != PasswordDoubt::None => {
-                if let Some(place) = self.place.take() {
-                    place.keep(now);
+        let doubt = match &result {
+            Ok(_) => None,
+            Err(error) => Some(error.password_doubt()),
+        };
+        let replaces = self.renewed.is_none();
+        let id = &self.conference_id;
+        let end = self.store.settle(self.key, id, result, replaces, now);
+        match (doubt, self.place.take()) {
+            (None, place) => {
+                self.renewed = None;
+                if let Some(place) = place {
+                    place.prove();
                 }
             }
-            Err(_) => {}
+            (Some(doubt @ (PasswordDoubt::Perhaps | PasswordDoubt::Wrong)), Some(place)) => {
+                place.keep(doubt, now);
+            }
+            (Some(_), _) => {}
         }
         end
     }
@@ -131,6 +138,8 @@ impl Drop for Task {
         if let Some(kept) = &self.renewed {
             kept.fail_renewal(Instant::now());
         }
+        // First, or one that sets out in between would lose its own.
+        drop(self.place.take());
         self.flights.lock().remove(&self.key);
     }
 }

@@ -29,6 +29,8 @@ pub(in crate::upstream) struct Kept {
     role: Role,
     ends: Instant,
     pub(super) life: Duration,
+    /// Whether the upstream did not say how long that is.
+    pub(super) is_life_assumed: bool,
     /// How many of its forerunners, one after the other, were displaced before their time.
     pub(super) displaced: u32,
     rejected: AtomicBool,
@@ -48,6 +50,7 @@ impl Kept {
             role: issued.role,
             ends: asked + life,
             life,
+            is_life_assumed: issued.life.is_none(),
             displaced,
             rejected: AtomicBool::new(false),
             renewal: Mutex::new(Some(asked + life - RENEWAL.min(life / 5))),

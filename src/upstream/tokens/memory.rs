@@ -62,7 +62,7 @@ impl Memory {
         let pause = match doubt {
             PasswordDoubt::None => return,
             PasswordDoubt::Wrong => WRONG,
-            PasswordDoubt::Perhaps => FIRST_PAUSE
+            PasswordDoubt::Locked | PasswordDoubt::Perhaps => FIRST_PAUSE
                 .saturating_mul(1 << times.min(16))
                 .min(MAX_PAUSE),
         };
@@ -96,6 +96,7 @@ mod tests {
         for (doubt, pauses) in [
             (PasswordDoubt::Wrong, &[60, 60][..]),
             (PasswordDoubt::Perhaps, &[5, 10, 20, 30, 30]),
+            (PasswordDoubt::Locked, &[5, 10, 20, 30, 30]),
             (PasswordDoubt::None, &[0]),
         ] {
             let (memory, key) = (Memory::default(), Key::for_tests(1));

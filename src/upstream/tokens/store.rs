@@ -106,39 +106,45 @@ impl Store {
         self.memory.refusal(key, now)
     }
 
-    /// Learns how asking for a token ended: with a token that was asked for so long ago, or not.
+    /// Learns how asking for a token ended: with a token that was asked for so long ago, or not. It `replaces`
+    /// one that was rejected, if there is one, where it was not asked for before that.
     pub(super) fn settle(
         &self,
         key: Key,
         conference_id: &str,
         result: Result<(Issued, Duration), UpstreamError>,
+        replaces: bool,
         now: Instant,
     ) -> End {
         match result {
-            Ok((issued, ago)) => Ok(self.keep(key, conference_id, issued, now - ago)),
+            Ok((issued, ago)) => {
+                let forerunner = self.kept.get(&key).filter(|_| replaces);
+                let kept = Kept::new(issued, now - ago, forerunner.as_deref());
+                Ok(self.keep(key, conference_id, kept))
+            }
             Err(error) => {
                 let error = Arc::new(error);
                 let doubt = error.password_doubt();
                 if self.remembers {
                     self.memory.remember(key, doubt, &error, now);
                 }
-                self.metrics.token_request(match doubt {
-                    PasswordDoubt::None => TokenRequest::Failed,
-                    PasswordDoubt::Perhaps | PasswordDoubt::Wrong => TokenRequest::Refused,
+                let is_refused = doubt != PasswordDoubt::None;
+                self.metrics.token_request(match is_refused {
+                    true => TokenRequest::Refused,
+                    false => TokenRequest::Failed,
                 });
                 Err(error)
             }
         }
     }
 
-    fn keep(&self, key: Key, conference_id: &str, issued: Issued, asked: Instant) -> Arc<Kept> {
-        if issued.life.is_none() && !self.told_of_life.swap(true, Ordering::Relaxed) {
+    fn keep(&self, key: Key, conference_id: &str, kept: Kept) -> Arc<Kept> {
+        if kept.is_life_assumed && !self.told_of_life.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the upstream does not say how long its tokens live: half an hour, it is assumed"
             );
         }
-        let forerunner = self.kept.get(&key);
-        let kept = Arc::new(Kept::new(issued, asked, forerunner.as_deref()));
+        let kept = Arc::new(kept);
         // Ever more rarely, as it goes on.
         if kept.displaced >= MIN_DISPLACED && kept.displaced.is_power_of_two() {
             tracing::warn!(

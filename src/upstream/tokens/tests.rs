@@ -365,3 +365,125 @@ async fn tokens_are_kept_within_a_bound() {
     bench.get(&call(), "99", "pw").await.unwrap();
     assert_eq!(bench.asked(), 100, "the newest stay");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_asks_no_more_often_about_a_refused_password_than_any_call() {
+    for (code, most) in [("MMC.111071091", 2), ("MMC.111072064", 6)] {
+        let bench = Bench::new();
+        bench.get(&call(), "1", "pw").await.unwrap();
+        bench.set(Issuer::Refuses(code));
+        sleep(LIFE - 58 * SECOND).await;
+        for _ in 0..500 {
+            sleep(SECOND / 10).await;
+            assert_eq!(bench.get(&call(), "1", "pw").await.unwrap(), "cnr0");
+        }
+        assert!(bench.asked() <= most, "{code}: {}", bench.asked());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_wait_for_a_place_for_one_meeting_get_its_token() {
+    let bench = Bench::new();
+    bench.set(Issuer::Hangs);
+    let hanging: Vec<_> = (0..19).map(|_| call()).collect();
+    let healthy: Vec<_> = (0..30).map(|_| call()).collect();
+    let last = call_of(1, SECOND);
+    let hang = join_all(hanging.iter().enumerate().map(|(number, call)| {
+        let bench = &bench;
+        async move { bench.get(call, &format!("hung-{number}"), "pw").await }
+    }));
+    let get = async {
+        sleep(SECOND / 10).await;
+        // It takes the last place, and gives it back.
+        bench.set(Issuer::Fails);
+        let failing = bench.get(&last, "failing", "pw");
+        let waiting = async {
+            sleep(SECOND / 10).await;
+            bench.set(Issuer::Issues(LIFE));
+            join_all(healthy.iter().map(|call| bench.get(call, "healthy", "pw"))).await
+        };
+        tokio::join!(failing, waiting).1
+    };
+    let (_, all) = tokio::join!(hang, get);
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_waits_in_vain_is_told_so() {
+    let bench = Bench::new();
+    bench.set(Issuer::Hangs);
+    let hanging: Vec<_> = (0..20).map(|_| call()).collect();
+    let hang = join_all(hanging.iter().enumerate().map(|(number, call)| {
+        let bench = &bench;
+        async move { bench.get(call, &number.to_string(), "pw").await }
+    }));
+    let late = call_of(1, SECOND);
+    let waits = async {
+        sleep(SECOND / 10).await;
+        bench.get(&late, "other", "pw").await
+    };
+    let (_, waited) = tokio::join!(hang, waits);
+    assert_eq!(withheld(waited), Some(Withheld::NoPlace));
+}
+
+#[tokio::test(start_paused = true)]
+async fn meetings_that_begin_free_the_places_of_their_passwords() {
+    let bench = Bench::new();
+    bench.set(Issuer::Refuses("MMC.111072065"));
+    for number in 0..20 {
+        let id = number.to_string();
+        bench.get(&call(), &id, "pw").await.unwrap_err();
+    }
+    sleep(5 * SECOND).await;
+    bench.set(Issuer::Issues(LIFE));
+    for number in 0..20 {
+        bench.get(&call(), &number.to_string(), "pw").await.unwrap();
+    }
+    bench.get(&call(), "another", "pw").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_locked_login_takes_no_place() {
+    let bench = Bench::new();
+    bench.set(Issuer::Refuses("MMC.111072064"));
+    for number in 0..30 {
+        let refused = bench.get(&call(), &number.to_string(), "pw").await;
+        assert!(refused.unwrap_err().is_refused_token());
+    }
+}
+
+#[test]
+fn displaced_tokens_are_told_but_not_those_that_a_renewal_displaces() {
+    let run = |own: bool| {
+        crate::telemetry::tests::capture(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().start_paused(true).build();
+            runtime.unwrap().block_on(async {
+                let bench = Bench::new();
+                for _ in 0..10 {
+                    let password = &Password::new("pw");
+                    let call = &call();
+                    let want = Want {
+                        call,
+                        conference_id: "1",
+                        password,
+                    };
+                    let kept = bench.tokens.get(want, |_| bench.fetch()).await.unwrap();
+                    if own {
+                        // Its renewal is on the way when it is refused.
+                        sleep(LIFE - 30 * SECOND).await;
+                        bench.get(call, "1", "pw").await.unwrap();
+                    }
+                    kept.reject();
+                    sleep(SECOND).await;
+                }
+            });
+        })
+    };
+    let told = |lines: Vec<String>| {
+        let told = lines.iter().filter(|line| line.contains("displaced"));
+        told.count()
+    };
+    assert_eq!(told(run(false)), 2, "the fourth and the eighth");
+    assert_eq!(told(run(true)), 0);
+}

@@ -3,6 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+const PERHAPS: PasswordDoubt = PasswordDoubt::Perhaps;
 
 fn caller(number: u8) -> Caller {
     Caller::Address(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
@@ -26,13 +27,13 @@ async fn a_meeting_has_three_places_a_minute_and_each_caller_its_own() {
     let (all, now) = (Arc::<Allowances>::default(), Instant::now());
     for number in 0..3 {
         let place = all.take(&caller(1), "a", key(number), now + SECOND);
-        place.unwrap().keep(now + SECOND);
+        place.unwrap().keep(PERHAPS, now + SECOND);
     }
     let later = now + 11 * SECOND;
     let fourth = || all.take(&caller(1), "a", key(3), later);
     assert_eq!(refused(fourth()), Some(50 * SECOND));
     let again = all.take(&caller(1), "a", key(2), later);
-    again.expect("a password that is known to be wrong has its place");
+    again.expect("a password that may be wrong has its place");
     all.take(&caller(1), "b", key(4), later)
         .expect("of another meeting");
     all.take(&caller(2), "a", key(3), later)
@@ -48,7 +49,7 @@ async fn a_caller_has_twenty_places_over_all_meetings() {
         let meeting = number.to_string();
         all.take(&caller(1), &meeting, key(number), now)
             .unwrap()
-            .keep(now);
+            .keep(PERHAPS, now);
     }
     assert_eq!(
         refused(all.take(&caller(1), "x", key(99), now)),
@@ -65,12 +66,12 @@ async fn a_place_that_is_not_kept_is_given_back_to_whoever_waits() {
     let Err(Full::Wait(freed)) = all.take(&caller(1), "a", key(3), now) else {
         panic!("one may be given back");
     };
-    places.pop().unwrap().keep(now);
+    places.pop().unwrap().keep(PERHAPS, now);
     drop(places.pop());
     freed.await;
     let place = all.take(&caller(1), "a", key(3), now).unwrap();
-    place.keep(now);
-    places.pop().unwrap().keep(now);
+    place.keep(PERHAPS, now);
+    places.pop().unwrap().keep(PERHAPS, now);
     assert!(
         refused(all.take(&caller(1), "a", key(4), now)).is_some(),
         "all are wrong"
@@ -93,7 +94,7 @@ async fn those_that_wait_learn_that_no_place_is_given_back() {
         })
         .collect();
     for place in places {
-        place.keep(now);
+        place.keep(PERHAPS, now);
     }
     for freed in waiting {
         freed.await;
@@ -106,7 +107,7 @@ async fn one_that_was_wrong_before_stays_so_when_an_answer_says_nothing() {
     for number in 0..3 {
         all.take(&caller(1), "a", key(number), now)
             .unwrap()
-            .keep(now);
+            .keep(PERHAPS, now);
     }
     drop(all.take(&caller(1), "a", key(0), now).unwrap());
     assert!(refused(all.take(&caller(1), "a", key(3), now)).is_some());
@@ -122,11 +123,57 @@ async fn callers_are_forgotten_once_nothing_is_known_of_them() {
         Caller::Address(IpAddr::V4(bytes.into()))
     };
     for number in 0..MAX_CALLERS + 10 {
-        all.take(&many(number), "a", key(0), now).unwrap().keep(now);
+        all.take(&many(number), "a", key(0), now)
+            .unwrap()
+            .keep(PERHAPS, now);
     }
     assert_eq!(all.lock().len(), MAX_CALLERS + 1, "the others are one");
-    all.take(&many(0), "a", key(0), now + 61 * SECOND)
-        .unwrap()
-        .keep(now + 61 * SECOND);
-    assert_eq!(all.lock().len(), 1);
+    all.sweep(now + 59 * SECOND);
+    assert_eq!(all.lock().len(), MAX_CALLERS + 1);
+    all.sweep(now + 60 * SECOND);
+    assert!(all.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_given_back_when_its_password_proves_right() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    for number in 0..3 {
+        let place = all.take(&caller(1), "a", key(number), now).unwrap();
+        place.keep(PERHAPS, now);
+    }
+    all.take(&caller(1), "a", key(0), now).unwrap().prove();
+    all.take(&caller(1), "a", key(3), now)
+        .expect("it has room for another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_is_wrong_is_not_judged_again_within_its_minute() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let place = all.take(&caller(1), "a", key(0), now).unwrap();
+    place.keep(PasswordDoubt::Wrong, now);
+    let again = |later: u32| all.take(&caller(1), "a", key(0), now + later * SECOND);
+    assert_eq!(refused(again(10)), Some(50 * SECOND));
+    again(60).expect("a minute later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_goes_on_without_a_place_leaves_it_to_the_next() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let mut places: Vec<_> = (0..20)
+        .map(|number| {
+            let meeting = number.to_string();
+            all.take(&caller(1), &meeting, key(number), now).unwrap()
+        })
+        .collect();
+    let mut waiting: Vec<_> = (0..5)
+        .map(|_| match all.take(&caller(1), "x", key(99), now) {
+            Err(Full::Wait(freed)) => freed,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    places.pop();
+    for freed in waiting.drain(..) {
+        freed.await;
+        all.pass_on(&caller(1));
+    }
 }

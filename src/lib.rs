@@ -11,23 +11,23 @@
 //!    [`server::connection`] speaks HTTP/2, within bounds, until the connection is old or the process drains.
 //! 4. [`server::layers`] says which service a request is for, and what lies around it: its
 //!    [record](server::record), which is a [`call`] with a [`deadline`], its [rescue](server::rescue), and a
-//!    [permit](server::permits).
+//!    [permit](server::permits), which the connection's [streams](server::streams) hold until the answer is taken.
 //! 5. [`service`] is the RPC, a table of contents of the rest.
 //! 6. [`command`] checks request and metadata, by the table in [`setting`], and leaves a change that can be
 //!    sent, or every violation at once.
 //! 7. [`upstream::wire`] writes it as a REST call, and [`upstream`] tells that call's story: given a
-//!    [token](upstream::tokens) where the caller has a password, admitted by the [breaker](upstream::breaker), made in [attempts](upstream::attempt) over the
+//!    [token](upstream::tokens) where the caller has a password, admitted by the
+//!    [breaker](upstream::breaker), made in [attempts](upstream::attempt) over the
 //!    [HTTP client](upstream::transport), whose [gate](upstream::gate) knows whether the request has left.
 //! 8. [`upstream::answer`] reads what comes back, by the table in [`upstream::error_code`]; what did not work
 //!    is an [`upstream::error`], and [`upstream::retry`] decides whether another attempt follows.
 //! 9. [`status`] makes a verdict of every failure: a gRPC status for the caller and, when the record of the
 //!    call is closed, a line for the operator.
 //!
-//! Beside the way: [`telemetry`] holds logs, metrics and traces, [`secret`] keeps tokens and passwords out of everything
-//! else, [`health`] knows whether calls should come,
-//! [`admin`] is the port for probes and metrics, [`client`] is what `update` and `health` do, [`codes`]
-//! explains error codes, and [`sandbox`] stands in for the upstream. [`proto`] is the contract, [`names`] what
-//! it and the upstream call things.
+//! Beside the way: [`telemetry`] holds logs, metrics and traces, [`secret`] keeps tokens and passwords out of
+//! everything else, [`health`] knows whether calls should come, [`admin`] is the port for probes and metrics,
+//! [`client`] is what `update` and `health` do, [`codes`] explains error codes, and [`sandbox`] stands in for the
+//! upstream. [`proto`] is the contract, [`names`] what it and the upstream call things.
 //!
 //! # Layers
 //!

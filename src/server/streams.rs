@@ -4,48 +4,31 @@
 //! An answer is done long before it is taken, if the client does not read. Until its last frame has been handed
 //! over, its permit is held; after a while, the connection is closed.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::permits::Permit;
 
-/// How long an answer may wait for its client beyond the deadline of its call.
-pub(super) const MAX_UNTAKEN: Duration = Duration::from_secs(5);
-/// Health watches of one connection. Clients have one for each service that they ask about.
-const MAX_WATCHES: usize = 2;
-/// Reflection streams of one connection.
-const MAX_REFLECTIONS: usize = 4;
-/// The most streams of all connections. Beyond it, connections that leave answers untaken are closed.
-const MAX_OPEN: usize = 10_240;
-/// How many answers a connection may leave untaken even then.
-const MIN_UNTAKEN: usize = 8;
-/// How many streams a client may reset in a second, and at once beyond that: calls whose callers have given up while
-/// we got no time. With more, it is flooding.
-const MAX_CANCELS: f64 = 10_000.0;
+mod all;
+mod state;
+
+pub(super) use all::All;
+pub(super) use state::Kind;
+
+use state::{MAX_UNTAKEN, State, Waits};
+
 /// How many bytes are read before others on the same thread have their turn; with more to come, the next turns are
 /// short. One client's burst is not to keep the others waiting until all of it has been served.
 const MAX_TURN: usize = 8 * 1024;
 const SHORT_TURN: usize = 1024;
 /// How often a connection looks after what its client has not taken.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it is told that clients send what is not HTTP/2.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
 /// HTTP/2's reason of a reset for a request that breaks its rules.
 const PROTOCOL_ERROR: u32 = 1;
-
-/// What the streams of all connections have in common.
-#[derive(Debug, Default)]
-pub(super) struct All {
-    open: AtomicUsize,
-    malformed: Counter,
-    told: Mutex<Option<Instant>>,
-}
 
 /// The streams of one connection.
 #[derive(Debug)]
@@ -60,99 +43,23 @@ pub(super) struct Streams {
     ours_done: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Sorted, as each new one is higher than those before.
-    open: Vec<u32>,
-    /// The highest stream so far.
-    last: u32,
-    /// Those that an answer is made for, by kind.
-    working: [usize; Kind::COUNT],
-    /// When answers have to be taken whose bodies wait for the client to take some of them, by number.
-    waiting: Vec<(u64, Instant)>,
-    numbers: u64,
-    /// Answers that are done, and perhaps not taken; the oldest first.
-    held: VecDeque<Held>,
-    /// Streams that the client has reset beyond what it may in the time until the last of them.
-    cancelled: f64,
-    last_cancelled: Option<Instant>,
-}
-
-/// What a stream is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// A call of our own service.
-    Ours,
-    /// A health check, and anything else that is answered at once.
-    Other,
-    /// A health watch, which lasts as long as its connection.
-    Watch,
-    /// Reflection.
-    Reflection,
-}
-
 /// An answer that is being made.
 #[derive(Debug)]
 pub(super) struct Work {
     streams: Arc<Streams>,
     kind: Kind,
     permit: Option<Arc<Permit>>,
-    /// Where it stands among those that wait, and until when.
-    waits: Option<(u64, Instant)>,
-}
-
-/// An answer that is done, and what is held for it.
-#[derive(Debug)]
-struct Held {
-    is_ours: bool,
-    until: Instant,
-    _permit: Option<Arc<Permit>>,
+    waits: Option<Waits>,
 }
 
 /// A connection has too many streams of a kind. It is told so, which is work as well.
 #[derive(Debug)]
 pub(super) struct TooMany(pub(super) Work);
 
-impl Kind {
-    const COUNT: usize = 4;
-
-    /// How many a connection may have.
-    fn max(self) -> usize {
-        match self {
-            Self::Ours | Self::Other => usize::MAX,
-            Self::Watch => MAX_WATCHES,
-            Self::Reflection => MAX_REFLECTIONS,
-        }
-    }
-}
-
-// === impl All ===
-
-impl All {
-    /// Counts requests that break HTTP/2's rules by `malformed`.
-    pub(super) fn new(malformed: Counter) -> Self {
-        Self {
-            malformed,
-            ..Self::default()
-        }
-    }
-
-    fn tell_malformed(&self) {
-        self.malformed.inc();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-            *told = Some(Instant::now());
-            tracing::warn!(
-                malformed = self.malformed.get(),
-                "requests break the rules of HTTP/2, perhaps by their :authority, and are reset"
-            );
-        }
-    }
-}
-
 // === impl Streams ===
 
 impl Streams {
+    /// The streams of a new connection.
     pub(super) fn new(all: Arc<All>) -> Arc<Self> {
         Arc::new(Self {
             all,
@@ -192,10 +99,7 @@ impl Streams {
 
     /// The client has sent headers or the end of its side; a stream that is new is open.
     pub(super) fn open(&self, stream: u32) {
-        let mut state = self.state();
-        if stream > state.last {
-            state.last = stream;
-            state.open.push(stream);
+        if self.state().open(stream) {
             self.all.open.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -203,10 +107,9 @@ impl Streams {
     /// The last frame of an answer has been handed over, or the client does not want it any more.
     pub(super) fn end(&self, stream: u32) {
         let mut state = self.state();
-        if let Ok(at) = state.open.binary_search(&stream) {
-            state.open.remove(at);
+        if state.end(stream) {
             self.all.open.fetch_sub(1, Ordering::Relaxed);
-            self.settle(&mut state);
+            self.tell(&state);
         }
     }
 
@@ -230,21 +133,18 @@ impl Streams {
     /// [`TooMany`] when the connection has as many of its kind as it may.
     pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Work, TooMany> {
         let mut state = self.state();
-        let is_full = state.working[kind as usize] >= kind.max();
-        let kind = if is_full { Kind::Other } else { kind };
-        state.working[kind as usize] += 1;
-        self.settle(&mut state);
-        let work = Work {
+        let work = |kind| Work {
             streams: Arc::clone(self),
             kind,
             permit: None,
             waits: None,
         };
-        if is_full {
-            Err(TooMany(work))
-        } else {
-            Ok(work)
+        if state.begin(kind) {
+            return Ok(work(kind));
         }
+        // There is no limit to these.
+        state.begin(Kind::Other);
+        Err(TooMany(work(Kind::Other)))
     }
 
     /// Resolves when the client has left an answer for too long, or too many where memory is short, or resets
@@ -252,16 +152,7 @@ impl Streams {
     pub(super) async fn abused(&self) {
         loop {
             sleep(LOOK).await;
-            let now = Instant::now();
-            let is_full = self.all.open.load(Ordering::Relaxed) > MAX_OPEN;
-            let state = self.state();
-            let mut held = state.held.iter().map(|held| held.until);
-            let mut waiting = state.waiting.iter().map(|(_, until)| *until);
-            if held.any(|until| until <= now)
-                || waiting.any(|until| until <= now)
-                || (is_full && state.held.len() > MIN_UNTAKEN)
-                || state.cancelled > MAX_CANCELS
-            {
+            if self.state().is_abused(self.all.is_full(), Instant::now()) {
                 return;
             }
         }
@@ -278,16 +169,7 @@ impl Streams {
         }
     }
 
-    /// Lets go of what is held for answers that have been taken: as many are left as streams are open that
-    /// nobody makes an answer for.
-    fn settle(&self, state: &mut State) {
-        let untaken = state
-            .open
-            .len()
-            .saturating_sub(state.working.iter().sum::<usize>());
-        while state.held.len() > untaken {
-            state.held.pop_front();
-        }
+    fn tell(&self, state: &State) {
         if !state.has_ours() {
             self.ours_done.notify_waiters();
         }
@@ -303,19 +185,6 @@ impl Drop for Streams {
     fn drop(&mut self) {
         let open = self.state().open.len();
         self.all.open.fetch_sub(open, Ordering::Relaxed);
-    }
-}
-
-impl State {
-    fn cancel(&mut self, now: Instant) {
-        let since = self.last_cancelled.replace(now);
-        let since = since.map_or(Duration::ZERO, |since| now - since);
-        let allowed = since.as_secs_f64() * MAX_CANCELS;
-        self.cancelled = (self.cancelled - allowed).max(0.0) + 1.0;
-    }
-
-    fn has_ours(&self) -> bool {
-        self.working[Kind::Ours as usize] > 0 || self.held.iter().any(|held| held.is_ours)
     }
 }
 
@@ -336,32 +205,16 @@ impl Work {
         let deadline = permit.as_ref().map(|permit| permit.deadline());
         let until = deadline.unwrap_or_else(Instant::now) + MAX_UNTAKEN;
         self.permit = permit;
-        let mut state = self.streams.state();
-        state.numbers += 1;
-        let waits = (state.numbers, until);
-        state.waiting.push(waits);
-        self.waits = Some(waits);
+        self.waits = Some(self.streams.state().answer(until));
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let until = self.waits.map(|(_, until)| until);
-        let held = Held {
-            is_ours: self.kind == Kind::Ours,
-            until: until.unwrap_or_else(|| Instant::now() + MAX_UNTAKEN),
-            _permit: self.permit.take(),
-        };
+        let permit = self.permit.take();
         let mut state = self.streams.state();
-        state.working[self.kind as usize] -= 1;
-        if let Some(waits) = self.waits {
-            let waiting = &mut state.waiting;
-            if let Some(at) = waiting.iter().rposition(|other| *other == waits) {
-                waiting.swap_remove(at);
-            }
-        }
-        state.held.push_back(held);
-        self.streams.settle(&mut state);
+        state.finish(self.kind, self.waits, permit, Instant::now());
+        self.streams.tell(&state);
     }
 }
 

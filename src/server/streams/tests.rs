@@ -1,4 +1,6 @@
 use super::super::permits::Permits;
+use super::all::MAX_OPEN;
+use super::state::MAX_CANCELS;
 use super::*;
 use crate::call::Peer;
 

@@ -173,7 +173,7 @@ No recording rules: the counters have some twenty series per replica, so they wo
   expr: |-
     sum by (namespace, job) (rate(meeting_control_token_requests_total{ {{- $own }},result="failed"}[5m]))
     /
-    sum by (namespace, job) (rate(meeting_control_token_requests_total{ {{- $own }}}[5m])) > {{ .threshold.MeetingControlTokensNotIssued }}
+    sum by (namespace, job) (rate(meeting_control_token_requests_total{ {{- $own }},result=~"issued|failed"}[5m])) > {{ .threshold.MeetingControlTokensNotIssued }}
   summary: '{{ "{{ $value | humanizePercentage }}" }} of the tokens that {{ $here }} asks for cannot be obtained'
   description: >-
     Calls with a password fail, and nothing is changed, once the token that is kept for it has ended; those that have one

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::redaction::{Place, REDACTED, find, redact, spellings};
@@ -15,7 +16,7 @@ use super::redaction::{Place, REDACTED, find, redact, spellings};
 pub struct Password(Arc<SecretString>);
 
 impl Password {
-    /// Takes a password over; no copy is kept elsewhere.
+    /// Copies a password, which came with a request, to where it is wiped.
     pub fn new(text: &str) -> Self {
         Self(Arc::new(text.into()))
     }
@@ -46,7 +47,7 @@ impl Password {
             .any(|secret| find(text, 0, &secret, Place::WholeWord).is_some())
     }
 
-    fn spellings(&self) -> impl Iterator<Item = String> {
+    fn spellings(&self) -> impl Iterator<Item = Zeroizing<String>> {
         spellings(self.expose())
     }
 }

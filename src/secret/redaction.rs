@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::zeroize::Zeroizing;
 
 /// What stands in for a secret wherever it must not appear.
 pub const REDACTED: &str = "[redacted]";
@@ -21,7 +22,7 @@ pub(super) enum Place {
 
 /// A secret as it stands, and as it is written in Base64, in hexadecimal digits and percent-encoded; longer ones
 /// before those that are parts of them.
-pub(super) fn spellings(secret: &str) -> impl Iterator<Item = String> + use<> {
+pub(super) fn spellings(secret: &str) -> impl Iterator<Item = Zeroizing<String>> + use<> {
     let (mut hex, mut percent) = (String::new(), String::new());
     for byte in secret.bytes() {
         // Writing to a string cannot fail.
@@ -39,13 +40,13 @@ pub(super) fn spellings(secret: &str) -> impl Iterator<Item = String> + use<> {
         percent,
     ];
     let reserved = (reserved != secret).then_some(reserved);
-    all.into_iter().chain(reserved)
+    all.into_iter().chain(reserved).map(Zeroizing::new)
 }
 
 /// `text` without any of `spellings`, in any case.
 pub(super) fn redact<'a>(
     text: &'a str,
-    spellings: impl Iterator<Item = String>,
+    spellings: impl Iterator<Item = Zeroizing<String>>,
     place: Place,
 ) -> Cow<'a, str> {
     spellings.fold(Cow::Borrowed(text), |text, secret| {

@@ -8,6 +8,7 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 
 use super::redaction::{Place, REDACTED, find, redact, spellings};
 
@@ -51,7 +52,7 @@ impl ControlToken {
 
     /// Whether a text holds the token, in any spelling.
     pub(crate) fn is_within(&self, text: &str) -> bool {
-        let within = |secret: String| find(text, 0, &secret, Place::Anywhere).is_some();
+        let within = |secret: Zeroizing<String>| find(text, 0, &secret, Place::Anywhere).is_some();
         !self.is_longer_than(text) && self.spellings().any(within)
     }
 
@@ -72,7 +73,7 @@ impl ControlToken {
 
     /// The token without its scheme, and without its Base64 if it has one, each in every spelling. What is shorter
     /// than a token can be is left out: it would hide more than it protects.
-    fn spellings(&self) -> impl Iterator<Item = String> {
+    fn spellings(&self) -> impl Iterator<Item = Zeroizing<String>> {
         let bare = self.bare();
         let decoded = [&STANDARD, &URL_SAFE]
             .into_iter()

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method};
 use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, Tracer as _,
-    TracerProvider as _,
+    SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::SpanExporter;
@@ -20,6 +19,10 @@ use url::Url;
 
 use super::traceparent::Traceparent;
 use crate::names::{METHOD, SERVICE};
+
+mod parent;
+
+use parent::context_of;
 
 /// How long the last spans may take to leave.
 const MAX_FLUSH: Duration = Duration::from_secs(3);
@@ -148,12 +151,8 @@ impl Span {
             .tracer
             .span_builder(method.to_string())
             .with_kind(SpanKind::Client)
-            .with_attributes(attributes)
-            .start_with_context(&*self.tracer, &self.context);
-        Self {
-            context: self.context.with_span(span),
-            tracer: Arc::clone(&self.tracer),
-        }
+            .with_attributes(attributes);
+        self.open(span, &self.context)
     }
 
     /// Opens the span of obtaining a token, for however many calls: a trace of its own.
@@ -162,10 +161,14 @@ impl Span {
         let span = self
             .tracer
             .span_builder("obtain token")
-            .with_kind(SpanKind::Internal)
-            .start_with_context(&*self.tracer, &Context::new());
+            .with_kind(SpanKind::Internal);
+        self.open(span, &Context::new())
+    }
+
+    fn open(&self, span: SpanBuilder, parent: &Context) -> Self {
+        let span = span.start_with_context(&*self.tracer, parent);
         Self {
-            context: Context::new().with_span(span),
+            context: parent.with_span(span),
             tracer: Arc::clone(&self.tracer),
         }
     }
@@ -229,24 +232,6 @@ impl Span {
         }
         self.context.span().end();
     }
-}
-
-/// The caller's span as a parent of ours. The library's own reader takes ids that are too short or signed,
-/// and would carry them on.
-fn context_of(parent: &Traceparent, metadata: &HeaderMap) -> Option<Context> {
-    let state = metadata
-        .get("tracestate")
-        .and_then(|state| state.to_str().ok());
-    let context = SpanContext::new(
-        TraceId::from_hex(parent.trace_id()).ok()?,
-        SpanId::from_hex(parent.span_id()).ok()?,
-        TraceFlags::default().with_sampled(parent.is_sampled()),
-        true,
-        state
-            .and_then(|state| state.parse().ok())
-            .unwrap_or_default(),
-    );
-    Some(Context::new().with_remote_span_context(context))
 }
 
 #[allow(

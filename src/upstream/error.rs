@@ -132,8 +132,11 @@ impl UpstreamError {
 
     /// What a failure to obtain a token says of the password.
     pub fn password_doubt(&self) -> PasswordDoubt {
-        self.refusal()
-            .map_or(PasswordDoubt::None, Refusal::password_doubt)
+        match self {
+            Self::NoToken(error) => error.password_doubt(),
+            Self::Refused(refusal) => refusal.password_doubt(),
+            _ => PasswordDoubt::None,
+        }
     }
 
     /// Whether it is the token, obtained for the caller, that the upstream did not accept.

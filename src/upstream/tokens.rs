@@ -112,9 +112,7 @@ impl Tokens {
         self.metrics.token_lookup(match &obtained {
             Ok(_) => TokenLookup::Obtained,
             Err(UpstreamError::Withheld(_)) => TokenLookup::Withheld,
-            Err(UpstreamError::NoToken(error)) if error.password_doubt() != PasswordDoubt::None => {
-                TokenLookup::Refused
-            }
+            Err(error) if error.password_doubt() != PasswordDoubt::None => TokenLookup::Refused,
             Err(_) => TokenLookup::Failed,
         });
         obtained
@@ -138,12 +136,8 @@ impl Tokens {
         fetch: impl Fn(Effort) -> Fetch + Send + Sync,
     ) -> Result<Arc<Kept>, UpstreamError> {
         let deadline = &want.call.deadline;
-        let late = |_| {
-            no_token(UpstreamError::DeadlineExceeded {
-                allowed: deadline.allowed(),
-                progress: Progress::NotSent,
-            })
-        };
+        let (allowed, progress) = (deadline.allowed(), Progress::NotSent);
+        let late = |_| no_token(UpstreamError::DeadlineExceeded { allowed, progress });
         let (mut unusable, mut waited) = (0, false);
         while unusable < MAX_UNUSABLE {
             let found = self.find(key, want, &fetch);
@@ -209,7 +203,7 @@ impl Tokens {
             }
         };
         let fetch = fetch(Effort::Full);
-        let task = self.task(key, want, place, None);
+        let task = self.task(key, want).with_place(place);
         let flight = task.start(flights, want.call, fetch, Effort::Full);
         Ok(Found::Flight(flight))
     }
@@ -235,25 +229,13 @@ impl Tokens {
             return kept.fail_renewal(now);
         }
         let fetch = fetch(Effort::Renewal);
-        let task = self.task(key, want, None, Some(kept));
+        let task = self.task(key, want).renewing(kept);
         task.start(flights, want.call, fetch, Effort::Renewal);
     }
 
-    fn task(
-        &self,
-        key: Key,
-        want: Want<'_>,
-        place: Option<Taken>,
-        renewed: Option<Arc<Kept>>,
-    ) -> Task {
-        Task {
-            flights: Arc::clone(&self.flights),
-            store: Arc::clone(&self.store),
-            key,
-            conference_id: want.conference_id.to_owned(),
-            place,
-            renewed,
-        }
+    fn task(&self, key: Key, want: Want<'_>) -> Task {
+        let (flights, store) = (Arc::clone(&self.flights), Arc::clone(&self.store));
+        Task::new(flights, store, key, want.conference_id.to_owned())
     }
 }
 

@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 use crate::kit::process::Process;
-use crate::kit::{MEETING, Script, Step, eventually, lock};
+use crate::kit::{MEETING, Script, Step, eventually, lock, lock_by_password};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -210,4 +210,59 @@ async fn without_a_collector_the_callers_own_context_travels_on() {
             .any(|line| line.contains(&format!("\"trace_id\":\"{TRACE}\"")))
     })
     .await;
+}
+
+#[tokio::test]
+async fn obtaining_a_token_has_a_trace_of_its_own_that_names_all_that_wait_for_it() {
+    const SECRET: &str = "Pass.word-4711";
+    const ISSUED: &str = "stb7f3a9c0d1e2f4a5b6";
+    let (collector, endpoint) = Collector::start().await;
+    let issued = format!(r#"{{"data":{{"token":"{ISSUED}","confTokenExpireTime":1800}}}}"#);
+    let late = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{issued}",
+        issued.len()
+    );
+    let late = Step::Late(Duration::from_millis(500), late.into_bytes());
+    let upstream = Script::start([late, Step::ok()]).await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    let mut process = Process::serve(&upstream.base, &[], &environment);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let mut client = client(&process).await;
+        calls.spawn(async move {
+            let request = lock_by_password(MEETING, SECRET);
+            client.update_started_conf_config(request).await
+        });
+    }
+    for called in calls.join_all().await {
+        called.unwrap();
+    }
+    process.signal("TERM");
+    assert!(process.ended().await.success());
+    let spans = collector.spans();
+    let named = |name: &str| -> Vec<Span> {
+        let of_name = |span: &&Span| span.name.ends_with(name);
+        spans.iter().filter(of_name).cloned().collect()
+    };
+    let tokens = named("obtain token");
+    let [token] = &tokens[..] else {
+        panic!("{tokens:?}");
+    };
+    let mut linked: Vec<_> = token.links.iter().map(|link| hex(&link.span_id)).collect();
+    let mut waiting: Vec<_> = named("UpdateStartedConfConfig")
+        .iter()
+        .map(|span| hex(&span.span_id))
+        .collect();
+    linked.sort();
+    waiting.sort();
+    assert_eq!((waiting.len(), linked), (3, waiting));
+    assert!(token.parent_span_id.is_empty());
+    let told = format!("{spans:?}");
+    assert!(!told.contains(SECRET) && !told.contains(ISSUED), "{told}");
+    let get = named("GET");
+    assert_eq!(get.len(), 1);
+    assert_eq!(get[0].parent_span_id, token.span_id);
+    for request in upstream.requests() {
+        assert!(request.headers.iter().any(|(key, _)| key == "traceparent"));
+    }
 }

@@ -52,14 +52,14 @@ pub(super) struct Flight {
 
 /// Obtains one token. Dropped, it is no longer under way.
 pub(super) struct Task {
-    pub(super) flights: Arc<Flights>,
-    pub(super) store: Arc<Store>,
-    pub(super) key: Key,
-    pub(super) conference_id: String,
+    flights: Arc<Flights>,
+    store: Arc<Store>,
+    key: Key,
+    conference_id: String,
     /// The caller's place, if one is needed.
-    pub(super) place: Option<Taken>,
+    place: Option<Taken>,
     /// The token that is to be replaced before its time.
-    pub(super) renewed: Option<Arc<Kept>>,
+    renewed: Option<Arc<Kept>>,
 }
 
 impl Flights {
@@ -80,6 +80,35 @@ impl Flight {
 }
 
 impl Task {
+    /// A task that is not under way yet, and whose end `store` learns.
+    pub(super) fn new(
+        flights: Arc<Flights>,
+        store: Arc<Store>,
+        key: Key,
+        conference_id: String,
+    ) -> Self {
+        Self {
+            flights,
+            store,
+            key,
+            conference_id,
+            place: None,
+            renewed: None,
+        }
+    }
+
+    /// Takes the place of the caller that sets out.
+    pub(super) fn with_place(mut self, place: Option<Taken>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Is to replace a token before its time.
+    pub(super) fn renewing(mut self, kept: Arc<Kept>) -> Self {
+        self.renewed = Some(kept);
+        self
+    }
+
     /// Sets out, for `call` and all that will join it; `flights` are those that are under way.
     pub(super) fn start(
         mut self,

@@ -26,6 +26,8 @@ pub struct Process {
     child: Child,
     /// Address of the gRPC service, as the log told it.
     pub grpc: String,
+    /// Address of the admin port.
+    pub admin: String,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -44,8 +46,10 @@ impl Process {
         let log = Arc::new(Mutex::new(Vec::new()));
         let grpc = lines.by_ref().find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            Some(line["listen"].as_str()?.to_owned())
+            let address = |key: &str| Some(line[key].as_str()?.to_owned());
+            Some((address("listen")?, address("admin_listen")?))
         });
+        let (grpc, admin) = grpc.expect("it says where it listens");
         let writing = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -54,7 +58,8 @@ impl Process {
         });
         Self {
             child,
-            grpc: grpc.expect("it says where it listens"),
+            grpc,
+            admin,
             log,
         }
     }

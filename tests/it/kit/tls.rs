@@ -1,10 +1,11 @@
 //! An upstream with TLS and a certificate of its own root, which answers with 200 unless told otherwise.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Version};
-use http_body_util::Empty;
+use http::{Request, Response, Version};
+use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -32,6 +33,7 @@ enum Manner {
         streams: u32,
     },
     Resetting(h2::Reason),
+    Telling(Arc<Mutex<VecDeque<Response<String>>>>),
 }
 
 impl Upstream {
@@ -53,6 +55,12 @@ impl Upstream {
     /// An upstream that resets every HTTP/2 stream once its request is there.
     pub async fn resetting(reason: h2::Reason) -> Self {
         Self::new(&["h2"], Manner::Resetting(reason)).await
+    }
+
+    /// An upstream that gives these answers, one after the other, and then empty ones.
+    pub async fn telling(answers: impl IntoIterator<Item = Response<String>>) -> Self {
+        let answers = Arc::new(Mutex::new(answers.into_iter().collect()));
+        Self::new(&["h2"], Manner::Telling(answers)).await
     }
 
     async fn new(protocols: &[&str], manner: Manner) -> Self {
@@ -86,8 +94,12 @@ impl Upstream {
                         return;
                     };
                     let mut builder = auto::Builder::new(TokioExecutor::new());
+                    let answers = match &manner {
+                        Manner::Telling(answers) => Arc::clone(answers),
+                        _ => Arc::default(),
+                    };
                     let gathered = match manner {
-                        Manner::Answering => None,
+                        Manner::Answering | Manner::Telling(_) => None,
                         Manner::Resetting(reason) => {
                             return reset_all(stream, reason, &counting).await;
                         }
@@ -99,11 +111,14 @@ impl Upstream {
                     let service = service_fn(|request: Request<hyper::body::Incoming>| {
                         counting.lock().unwrap().push(request.version());
                         let gathered = gathered.clone();
+                        let answer = answers.lock().unwrap().pop_front();
                         async move {
                             if let Some(all_there) = gathered {
                                 all_there.wait().await;
                             }
-                            Ok::<_, hyper::Error>(http::Response::new(Empty::<bytes::Bytes>::new()))
+                            let answer = answer.unwrap_or_default();
+                            let answer = answer.map(|body| Full::new(bytes::Bytes::from(body)));
+                            Ok::<_, hyper::Error>(answer)
                         }
                     });
                     let _ = builder

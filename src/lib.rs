@@ -49,7 +49,7 @@
 //! They do no I/O, and no clock is read but tokio's, by [`deadline`].
 //!
 //! - [`command`], [`setting`], [`deadline`], [`duration`], [`names`]
-//! - [`upstream::address`], [`upstream::pass`], [`upstream::wire`], [`upstream::answer`],
+//! - [`upstream::address`], [`upstream::egress`], [`upstream::pass`], [`upstream::wire`], [`upstream::answer`],
 //!   [`upstream::envelope`], [`upstream::wait`], [`upstream::error`], [`upstream::refusal`],
 //!   [`upstream::error_code`], [`upstream::retry`], [`upstream::breaker::state`]
 

@@ -17,6 +17,7 @@ pub mod address;
 pub mod answer;
 pub(crate) mod attempt;
 pub(crate) mod breaker;
+pub mod egress;
 pub(crate) mod envelope;
 pub mod error;
 pub mod error_code;

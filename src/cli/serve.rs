@@ -12,7 +12,8 @@ use crate::upstream::BaseUrl;
 
 const HELP: &str = "\
 A DURATION is a number and a unit, such as 250ms, 10s or 1m 30s, at most 24h.
-HTTPS_PROXY and NO_PROXY are honoured; SSL_CERT_FILE and SSL_CERT_DIR say where the system's roots are.
+HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured; SSL_CERT_FILE and SSL_CERT_DIR say where the
+system's roots are.
 Traces are exported where OTEL_EXPORTER_OTLP_ENDPOINT names a collector (OTLP over gRPC); the other
 OTEL_* variables hold as well.
 SIGTERM drains and exits with 0; a second signal exits at once.";

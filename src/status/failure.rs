@@ -54,6 +54,11 @@ impl Verdict {
                 "UPSTREAM_CONNECT_TIMEOUT",
                 "The REST API could not be reached in time",
             ),
+            UpstreamError::ProxyRefused(_) => (
+                Code::Unavailable,
+                "PROXY_REFUSED",
+                "The proxy on the way to the REST API does not let calls through",
+            ),
             UpstreamError::TlsFailed(_) => (
                 Code::Unavailable,
                 "UPSTREAM_TLS_FAILED",
@@ -98,7 +103,10 @@ impl Verdict {
         };
         Self {
             cause: Some(causes(error)),
-            alarming: matches!(error, UpstreamError::TlsFailed(_)),
+            alarming: matches!(
+                error,
+                UpstreamError::TlsFailed(_) | UpstreamError::ProxyRefused(_)
+            ),
             ..Self::ours(code, reason, stage.tell(sentence, fate))
         }
     }

@@ -1,6 +1,7 @@
 //! Where REST calls go. Pure.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -64,6 +65,31 @@ impl BaseUrl {
             Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
             None => false,
         }
+    }
+
+    /// The address, where there is one in place of a name.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        match self.0.host()? {
+            Host::Domain(_) => None,
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.to_canonical()),
+        }
+    }
+
+    /// The port, given or not.
+    pub(super) fn port(&self) -> u16 {
+        // There is none for other schemes alone.
+        self.0.port_or_known_default().unwrap_or_default()
+    }
+
+    /// Whether the host has that name, in small letters, or one below it.
+    pub(super) fn is_within(&self, name: &str) -> bool {
+        let Some(Host::Domain(host)) = self.0.host() else {
+            return false;
+        };
+        let host = host.trim_end_matches('.');
+        host.strip_suffix(name)
+            .is_some_and(|below| below.is_empty() || below.ends_with('.'))
     }
 
     /// Where the REST calls with this path go.

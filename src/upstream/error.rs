@@ -22,6 +22,9 @@ pub enum UpstreamError {
     /// The connection was not up in time. Nothing was sent.
     #[error("connecting to the upstream took too long")]
     ConnectTimedOut(#[source] Source),
+    /// The proxy on the way refused to let calls through. Nothing was sent.
+    #[error("the proxy does not let calls through to the upstream")]
+    ProxyRefused(#[source] Source),
     /// The TLS handshake failed, or the certificate is not trusted. Nothing was sent.
     #[error("no TLS with the upstream")]
     TlsFailed(#[source] Source),
@@ -105,6 +108,7 @@ impl UpstreamError {
             Self::NameNotFound(_)
             | Self::ConnectFailed(_)
             | Self::ConnectTimedOut(_)
+            | Self::ProxyRefused(_)
             | Self::TlsFailed(_)
             | Self::NotTaken { .. }
             | Self::KnownDown(_)
@@ -177,7 +181,8 @@ impl UpstreamError {
             | Self::ConnectionLost { .. }
             | Self::NotTaken { .. }
             | Self::AttemptTimedOut { .. } => Retry::Backoff,
-            Self::TlsFailed(_)
+            Self::ProxyRefused(_)
+            | Self::TlsFailed(_)
             | Self::NotHttp(_)
             | Self::DeadlineExceeded { .. }
             | Self::KnownDown(_)

@@ -38,10 +38,8 @@ const MAX_STALE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Budget {
     unlimited: bool,
-    /// For failures of the upstream: a fifth of the calls of the last ten seconds, and one a second.
+    /// A fifth of the calls of the last ten seconds, and one a second.
     retries: TpsBudget,
-    /// For pooled connections that turn out to be closed: nothing is wrong with the upstream.
-    replacements: TpsBudget,
 }
 
 /// Why an attempt followed another.
@@ -91,7 +89,6 @@ impl Budget {
         Self {
             unlimited,
             retries: TpsBudget::new(Duration::from_secs(10), 1, 0.2),
-            replacements: TpsBudget::new(Duration::from_secs(1), 10, 0.0),
         }
     }
 
@@ -102,10 +99,6 @@ impl Budget {
 
     fn pays_retry(&self) -> bool {
         self.unlimited || self.retries.withdraw()
-    }
-
-    fn pays_replacement(&self) -> bool {
-        self.unlimited || self.replacements.withdraw()
     }
 }
 
@@ -162,8 +155,8 @@ impl Retries {
         if !harmless || remaining <= expected {
             return Next::GiveUp;
         }
-        let stale = error.is_stale() && !self.met_stale && took < MAX_STALE;
-        if stale && budget.pays_replacement() {
+        // Nothing is wrong with the upstream, and the next connection is a new one: that costs no budget.
+        if error.is_stale() && !self.met_stale && took < MAX_STALE {
             self.met_stale = true;
             return Next::Again(Duration::ZERO, RetryReason::StaleConnection);
         }

@@ -3,16 +3,16 @@
 //! The only room that knows reqwest. It follows no redirect, repeats nothing, and reads at most
 //! 64 KiB of an answer.
 
+use std::ffi::OsString;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use reqwest::{Body, Response};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -21,15 +21,19 @@ use url::Url;
 use super::address::BaseUrl;
 use super::answer::{Answer, Extent};
 use super::breaker::Breaker;
+use super::egress::Proxy;
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
 use super::settings::UpstreamSettings;
 
+mod addresses;
 mod clients;
 mod connect;
 mod error;
 mod exchange;
 mod failure;
+mod passage;
+mod proxied;
 mod tls;
 
 pub use clients::Renewal;
@@ -37,6 +41,7 @@ pub use error::SetupError;
 
 use clients::{Clients, Recipe};
 use exchange::{Exchange, MAX_LINGERING};
+use passage::Passage;
 
 /// How much of an answer is read; the rest is dropped with the connection.
 const MAX_BODY: usize = 64 * 1024;
@@ -78,7 +83,11 @@ impl Transport {
         if base.is_exposed() && !settings.allow_plaintext_upstream {
             return Err(SetupError::Plaintext);
         }
-        let (renewal, recipe) = Recipe::new(base, settings, Arc::clone(&breaker))?;
+        let proxy = Proxy::of(base, variable)?;
+        if let Some(proxy) = &proxy {
+            tracing::info!(%proxy, "the upstream is reached by a proxy");
+        }
+        let (renewal, recipe) = Recipe::new(base, settings, proxy, Arc::clone(&breaker))?;
         let transport = Self {
             clients: Arc::new(Clients::new(recipe)?),
             breaker,
@@ -104,32 +113,39 @@ impl Transport {
     /// # Errors
     /// [`UpstreamError`], sorted by phase, when no answer came that is HTTP.
     pub(super) fn send(&self, request: Request) -> Exchange {
-        let client = self.clients.lend();
-        let breaker = Arc::clone(&self.breaker);
-        let gate = Arc::clone(&request.gate);
+        let (gate, lingering) = (Arc::clone(&request.gate), Arc::clone(&self.lingering));
+        let (clients, breaker) = (Arc::clone(&self.clients), Arc::clone(&self.breaker));
+        let passage = Passage::new(clients.lend(), Arc::clone(&gate));
+        let (body, due) = (request.body, request.due);
         let mut out = reqwest::Request::new(request.method, request.url);
         *out.headers_mut() = request.headers;
-        *out.body_mut() = Some(Body::wrap(GatedBody {
-            body: Some(request.body),
-            gate: Arc::clone(&request.gate),
-        }));
-        let answering = connect::observe(client.execute(out));
         let running = async move {
-            // Counts as carrying the call until it has ended.
-            let _client = client;
-            let (response, reused) = answering.await;
-            match response {
+            let gate = Arc::clone(&request.gate);
+            let (response, reused) = passage.make(&clients, out, body).await;
+            let answer = match response {
                 Ok(response) => {
                     breaker.reached();
                     gate.answered();
-                    receive(response, request.due, reused).await
+                    receive(response, due, reused).await
                 }
                 Err(error) => Err(failure::classify(error, gate.close(), reused)),
+            };
+            if answer.as_ref().is_err_and(UpstreamError::is_stale) {
+                // Others that lie idle will have been closed as well.
+                clients.retire(passage.client());
             }
+            answer
         };
-        let lingering = Arc::clone(&self.lingering);
-        Exchange::new(Box::pin(running), request.gate, lingering)
+        Exchange::new(Box::pin(running), gate, lingering)
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the customary variables say where the proxy is"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// Finds out whether the file with extra roots can be used, if the settings name one.
@@ -195,39 +211,4 @@ async fn read(mut body: Body, http2: bool, text: &mut BytesMut) -> Result<Extent
         }
     }
     Ok(Extent::Cut)
-}
-
-/// The body of a request. It leaves only if the attempt still wants it to, and the attempt then knows:
-/// before that, the upstream cannot have changed anything, whatever goes wrong.
-struct GatedBody {
-    body: Option<Bytes>,
-    gate: Arc<Gate>,
-}
-
-/// The attempt ended before its body left.
-#[derive(Debug, thiserror::Error)]
-#[error("the attempt is over")]
-struct AttemptOver;
-
-impl http_body::Body for GatedBody {
-    type Data = Bytes;
-    type Error = AttemptOver;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AttemptOver>>> {
-        if self.body.is_some() && !self.gate.pass() {
-            return Poll::Ready(Some(Err(AttemptOver)));
-        }
-        Poll::Ready(self.body.take().map(|body| Ok(Frame::data(body))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
-    }
 }

@@ -462,6 +462,74 @@ fn a_proxy_from_the_environment_is_used_but_never_for_this_machine() {
     assert!(lines.try_recv().is_err());
 }
 
+/// A proxy that gives this answer to everybody.
+fn proxy(answer: &'static str) -> String {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in proxy.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = BufReader::new(stream.try_clone().unwrap()).lines();
+            while head
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            let _ = write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    format!("http://user:secret@{address}")
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_as_such_and_not_asked_again() {
+    for answer in ["403", "407", "502"] {
+        let proxy = proxy(answer);
+        let facade = Process::serve("https://upstream.test", &[], &[("HTTPS_PROXY", &proxy)]);
+        let output = command(&["update", "--address", &facade.grpc])
+            .args(["--conference-id", MEETING, "--lock-sharing", "locked"])
+            .env("MEETING_CONTROL_TOKEN", TOKEN)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let told = text(&output.stderr);
+        for expected in ["PROXY_REFUSED", "nothing was changed", "attempts"] {
+            assert!(told.contains(expected), "{expected}: {told}");
+        }
+        let log = facade.log().join("\n");
+        let line = log.lines().find(|line| line.contains("PROXY_REFUSED"));
+        let line = line.unwrap_or_else(|| panic!("{log}"));
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["attempts"], 1, "{line}");
+        let host = proxy.replace("user:secret@", "");
+        assert!(line["cause"].as_str().unwrap().contains(&host), "{line}");
+        assert!(!log.contains("secret"), "{log}");
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_keeps_it_from_starting() {
+    for (variable, value) in [
+        ("HTTPS_PROXY", "http://user:secret/x@proxy.test:3128"),
+        ("https_proxy", "http://[bad"),
+        ("ALL_PROXY", "socks5://proxy.test"),
+    ] {
+        let output = command(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+        ])
+        .env(variable, value)
+        .output()
+        .unwrap();
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        let told = text(&output.stderr);
+        assert!(told.starts_with(&format!("error: {variable}: ")), "{told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
+}
+
 fn around<'a>(log: &'a str, secret: &str) -> &'a str {
     log.lines()
         .find(|line| line.contains(secret))

@@ -1,35 +1,24 @@
 //! The HTTP clients of one thread: a connection serves calls of its own thread, and there are more of them
 //! when there is much to do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use reqwest::{Client, redirect, retry};
+use reqwest::Client;
 use tokio::sync::watch;
-use tokio::time::sleep;
-use tower::layer::layer_fn;
 
-use super::connect::Connect;
 use super::error::SetupError;
-use super::tls::{self, Roots};
-use crate::upstream::address::BaseUrl;
-use crate::upstream::breaker::Breaker;
-use crate::upstream::settings::UpstreamSettings;
+
+mod recipe;
+
+pub(super) use recipe::Recipe;
+pub use recipe::Renewal;
 
 /// What one client carries at once before there is another. Over HTTP/2 a client has one connection, on
 /// which servers commonly allow 100 or 128 calls; the others would wait.
 const MAX_CALLS: usize = 100;
-/// How long a connection may lie idle: less than the gateways and load balancers that might stand
-/// before the REST API grant, so that we close it first.
-const MAX_IDLE: Duration = Duration::from_secs(15);
-/// How long a peer may leave data or pings unanswered.
-const MAX_SILENCE: Duration = Duration::from_secs(2);
-/// The most headers of an answer over HTTP/1.1, whose size together the library bounds.
-const MAX_HEADERS: usize = 512;
-/// The largest header list of an answer over HTTP/2, in bytes.
-const MAX_HEADER_LIST: u32 = 128 * 1024;
-/// How long clients are used at most, so that a change of the name's address and of the roots is followed.
-const RENEWAL: Duration = Duration::from_secs(5 * 60);
+/// The most clients of one thread where servers allow fewer; beyond, calls wait.
+const MAX_CLIENTS: usize = 32;
 
 /// The clients of one thread.
 #[derive(Debug)]
@@ -40,27 +29,21 @@ struct Pool {
     recipe: watch::Receiver<Recipe>,
     /// Never empty.
     clients: Vec<Lent>,
+    /// How many calls each carries at once before there is another.
+    room: usize,
 }
 
 /// A client; each clone but the pool's own carries a call.
-pub(super) type Lent = Arc<Client>;
+pub(super) type Lent = Arc<Carrier>;
 
-/// How to make a client, again and again.
-#[derive(Debug, Clone)]
-pub(super) struct Recipe {
-    /// No proxy can reach this machine's own loopback.
-    loopback: bool,
-    connect_timeout: Duration,
-    tls: rustls::ClientConfig,
-    breaker: Arc<Breaker>,
-}
-
-/// Has clients made anew now and then, on every thread: calls under way keep the old one's connections, new
-/// calls resolve the host's name anew and trust the roots as they are now.
+/// An HTTP client, and how many calls it carries.
 #[derive(Debug)]
-pub struct Renewal {
-    roots: Roots,
-    recipe: watch::Sender<Recipe>,
+pub(super) struct Carrier {
+    client: Client,
+    /// How many of its requests have left.
+    sent: AtomicUsize,
+    /// How many connections it is making.
+    making: Arc<AtomicUsize>,
 }
 
 // === impl Clients ===
@@ -69,10 +52,11 @@ impl Clients {
     /// # Errors
     /// [`SetupError`] when the HTTP client cannot start.
     pub(super) fn new(recipe: watch::Receiver<Recipe>) -> Result<Self, SetupError> {
-        let first = recipe.borrow().client()?;
+        let first = Carrier::by(&recipe.borrow())?;
         Ok(Self(Mutex::new(Pool {
             recipe,
             clients: vec![first],
+            room: MAX_CALLS,
         })))
     }
 
@@ -85,16 +69,21 @@ impl Clients {
         Self::new(recipe)
     }
 
-    /// A client that carries fewer than [`MAX_CALLS`], the first of them, so that those before it stay warm
-    /// and the last fall idle; a new one if there is none.
+    /// A client that has room for a call, the first of them, so that those before it stay warm and the last fall
+    /// idle; a new one if there is none.
     pub(super) fn lend(&self) -> Lent {
         let mut pool = self.pool();
         pool.renew();
-        let has_room = |client: &&Lent| calls(client) < MAX_CALLS;
+        let has_room = |client: &&Lent| calls(client) < pool.room;
         if let Some(client) = pool.clients.iter().find(has_room) {
             return Arc::clone(client);
         }
-        let another = pool.recipe.borrow().client();
+        let is_full = pool.room < MAX_CALLS && pool.clients.len() >= MAX_CLIENTS;
+        let by_load = pool.clients.iter();
+        if is_full && let Some(client) = by_load.min_by_key(|client| calls(client)) {
+            return Arc::clone(client);
+        }
+        let another = Carrier::by(&pool.recipe.borrow());
         match another {
             Ok(client) => {
                 pool.clients.push(Arc::clone(&client));
@@ -102,6 +91,34 @@ impl Clients {
             }
             // What has been made once can be made again; if not, the first carries more.
             Err(_) => Arc::clone(&pool.clients[0]),
+        }
+    }
+
+    /// A call has waited in vain for its request to leave. If the client's connection is there, it has no stream
+    /// for it: from now on clients carry no more than this one does, and there are more of them.
+    pub(super) fn crowded(&self, client: &Lent) {
+        let mut pool = self.pool();
+        let sent = client.sent.load(Ordering::Relaxed);
+        let connected = sent > 0 && client.making.load(Ordering::Relaxed) == 0;
+        if connected && sent < pool.room && pool.recipe.borrow().shares() {
+            tracing::debug!(
+                streams = sent,
+                "the upstream takes fewer calls on a connection"
+            );
+            pool.room = sent;
+        }
+    }
+
+    /// Lends a client no more: its idle connections have been closed by the peer. The calls that it carries go on.
+    pub(super) fn retire(&self, client: &Lent) {
+        let mut pool = self.pool();
+        let mut clients = pool.clients.iter();
+        let Some(at) = clients.position(|other| Arc::ptr_eq(other, client)) else {
+            return;
+        };
+        let another = Carrier::by(&pool.recipe.borrow());
+        if let Ok(another) = another {
+            pool.clients[at] = another;
         }
     }
 
@@ -120,9 +137,12 @@ impl Pool {
         if !self.recipe.has_changed().unwrap_or(false) {
             return;
         }
-        let client = self.recipe.borrow_and_update().client();
+        let client = Carrier::by(&self.recipe.borrow_and_update());
         match client {
-            Ok(client) => self.clients = vec![client],
+            Ok(client) => {
+                self.clients = vec![client];
+                self.room = MAX_CALLS;
+            }
             Err(error) => tracing::warn!(cause = %error, "a thread's HTTP clients are kept"),
         }
     }
@@ -133,80 +153,33 @@ fn calls(client: &Lent) -> usize {
     Arc::strong_count(client) - 1
 }
 
-// === impl Recipe ===
+// === impl Carrier ===
 
-impl Recipe {
-    /// What the settings ask for, and what keeps it up to date.
-    ///
+impl Carrier {
     /// # Errors
-    /// [`SetupError`] when the roots cannot be used.
-    pub(super) fn new(
-        base: &BaseUrl,
-        settings: &UpstreamSettings,
-        breaker: Arc<Breaker>,
-    ) -> Result<(Renewal, watch::Receiver<Self>), SetupError> {
-        let roots = Roots::new(base, settings);
-        let (recipe, reader) = watch::channel(Self {
-            loopback: base.is_loopback(),
-            connect_timeout: settings.connect_timeout,
-            tls: tls::config(&roots)?,
-            breaker,
-        });
-        Ok((Renewal { roots, recipe }, reader))
+    /// [`SetupError`] when the HTTP client cannot start.
+    fn by(recipe: &Recipe) -> Result<Lent, SetupError> {
+        let making = Arc::default();
+        Ok(Arc::new(Self {
+            client: recipe.client(Arc::clone(&making))?,
+            sent: AtomicUsize::new(0),
+            making,
+        }))
     }
 
-    fn client(&self) -> Result<Lent, SetupError> {
-        let (limit, breaker) = (self.connect_timeout, Arc::clone(&self.breaker));
-        let connect = layer_fn(move |inner| Connect::new(inner, limit, Arc::clone(&breaker)));
-        let mut builder = Client::builder();
-        if self.loopback {
-            builder = builder.no_proxy();
-        }
-        builder
-            .tls_backend_preconfigured(self.tls.clone())
-            // A redirect could hand the token to another host.
-            .redirect(redirect::Policy::none())
-            // Whether to repeat is decided above, with the deadline and the budget in view.
-            .retry(retry::never())
-            .connector_layer(connect)
-            .connect_timeout(self.connect_timeout)
-            .pool_idle_timeout(MAX_IDLE)
-            .tcp_nodelay(true)
-            // As much as gateways send, and as loosely as some servers write.
-            .http1_max_headers(MAX_HEADERS)
-            .http2_max_header_list_size(MAX_HEADER_LIST)
-            .http1_allow_obsolete_multiline_headers_in_responses(true)
-            .http1_allow_spaces_after_header_name_in_responses(true)
-            // A peer that has vanished without a word is found out while calls are under way.
-            .tcp_user_timeout(MAX_SILENCE)
-            .http2_keep_alive_interval(MAX_SILENCE)
-            .http2_keep_alive_timeout(MAX_SILENCE)
-            .build()
-            .map(Arc::new)
-            .map_err(SetupError::Client)
+    /// The HTTP client itself.
+    pub(super) fn http(&self) -> &Client {
+        &self.client
     }
-}
 
-// === impl Renewal ===
+    /// A request has left.
+    pub(super) fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
 
-impl Renewal {
-    /// Works until it is dropped, within a tokio runtime.
-    pub async fn run(self) {
-        loop {
-            sleep(RENEWAL).await;
-            let roots = self.roots.clone();
-            // Reading the roots takes its time.
-            match tokio::task::spawn_blocking(move || tls::config(&roots)).await {
-                Ok(Ok(tls)) => self.recipe.send_modify(|recipe| recipe.tls = tls),
-                Ok(Err(error)) => {
-                    tracing::warn!(cause = %error, "the roots in use are kept");
-                    // The name may have another address all the same.
-                    self.recipe.send_modify(|_| {});
-                }
-                Err(error) if error.is_cancelled() => return,
-                Err(_panic) => tracing::warn!("the roots in use are kept"),
-            }
-        }
+    /// A request that had left is over.
+    pub(super) fn ended(&self) {
+        self.sent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::causes::causes;
+use crate::upstream::egress::BadVariable;
 
 /// The settings for the upstream cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub enum SetupError {
         "no TLS towards the upstream: {0}; --upstream-ca or SSL_CERT_FILE name root certificates"
     )]
     Tls(#[source] rustls::Error),
+    /// A variable asks for a proxy that cannot work.
+    #[error(transparent)]
+    Proxy(#[from] BadVariable),
     /// The system has no random numbers, which tokens are kept by.
     #[error("the system has no random numbers")]
     NoRandomNumbers,

@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::AlertDescription;
 
+use super::proxied::ProxyRefused;
 use crate::causes::find;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::gate::Progress;
@@ -17,7 +18,9 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
         return UpstreamError::NameNotFound(error.into());
     }
     if error.is_connect() {
-        return if find::<rustls::Error>(&error).is_some() {
+        return if find::<ProxyRefused>(&error).is_some() {
+            UpstreamError::ProxyRefused(error.into())
+        } else if find::<rustls::Error>(&error).is_some() {
             UpstreamError::TlsFailed(error.into())
         } else if error.is_timeout() {
             UpstreamError::ConnectTimedOut(error.into())

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{Request, Response, Version};
 use http_body_util::Full;
@@ -13,6 +15,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 /// The upstream, ended when dropped.
@@ -21,6 +24,8 @@ pub struct Upstream {
     /// PEM file with the root.
     pub root: tempfile::NamedTempFile,
     versions: Arc<Mutex<Vec<Version>>>,
+    connections: Arc<AtomicUsize>,
+    handshakes: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -33,6 +38,8 @@ enum Manner {
         streams: u32,
     },
     Resetting(h2::Reason),
+    /// Takes its time for each handshake.
+    Shaking(Duration),
     Telling(Arc<Mutex<VecDeque<Response<String>>>>),
 }
 
@@ -55,6 +62,11 @@ impl Upstream {
     /// An upstream that resets every HTTP/2 stream once its request is there.
     pub async fn resetting(reason: h2::Reason) -> Self {
         Self::new(&["h2"], Manner::Resetting(reason)).await
+    }
+
+    /// An upstream over HTTP/2 whose handshakes take that long.
+    pub async fn shaking(time: Duration) -> Self {
+        Self::new(&["h2"], Manner::Shaking(time)).await
     }
 
     /// An upstream that gives these answers, one after the other, and then empty ones.
@@ -82,24 +94,33 @@ impl Upstream {
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let versions = Arc::default();
+        let (versions, connections) = (Arc::default(), Arc::<AtomicUsize>::default());
+        let accepted = Arc::clone(&connections);
+        let handshakes = Arc::<AtomicUsize>::default();
+        let shaken = Arc::clone(&handshakes);
         let counting = Arc::clone(&versions);
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, Ordering::Relaxed);
+                let shaken = Arc::clone(&shaken);
                 let (acceptor, manner) = (acceptor.clone(), manner.clone());
                 let counting: Arc<Mutex<Vec<Version>>> = Arc::clone(&counting);
                 tokio::spawn(async move {
+                    if let Manner::Shaking(time) = manner {
+                        sleep(time).await;
+                    }
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
+                    shaken.fetch_add(1, Ordering::Relaxed);
                     let mut builder = auto::Builder::new(TokioExecutor::new());
                     let answers = match &manner {
                         Manner::Telling(answers) => Arc::clone(answers),
                         _ => Arc::default(),
                     };
                     let gathered = match manner {
-                        Manner::Answering | Manner::Telling(_) => None,
+                        Manner::Answering | Manner::Shaking(_) | Manner::Telling(_) => None,
                         Manner::Resetting(reason) => {
                             return reset_all(stream, reason, &counting).await;
                         }
@@ -131,12 +152,24 @@ impl Upstream {
             base: format!("https://localhost:{port}"),
             root,
             versions,
+            connections,
+            handshakes,
             task,
         }
     }
 
     pub fn requests(&self) -> usize {
         self.versions().len()
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many handshakes have succeeded.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::Relaxed)
     }
 
     /// The HTTP version of each request that came.

@@ -2,7 +2,14 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::recipe::RENEWAL;
 use super::*;
+use crate::upstream::UpstreamSettings;
+use crate::upstream::breaker::Breaker;
 
 fn settings() -> UpstreamSettings {
     UpstreamSettings {
@@ -18,7 +25,7 @@ fn settings() -> UpstreamSettings {
 
 fn clients() -> (Clients, Renewal) {
     let base = "http://127.0.0.1:1".parse().unwrap();
-    let (renewal, recipe) = Recipe::new(&base, &settings(), Breaker::for_tests()).unwrap();
+    let (renewal, recipe) = Recipe::new(&base, &settings(), None, Breaker::for_tests()).unwrap();
     (Clients::new(recipe).unwrap(), renewal)
 }
 
@@ -95,7 +102,7 @@ async fn roots_are_read_anew() {
         ..settings()
     };
     let base = "https://localhost".parse().unwrap();
-    let (renewal, mut recipe) = Recipe::new(&base, &settings, Breaker::for_tests()).unwrap();
+    let (renewal, mut recipe) = Recipe::new(&base, &settings, None, Breaker::for_tests()).unwrap();
     tokio::spawn(renewal.run());
     for (roots, trusted) in [
         (None, [true, false]),
@@ -136,7 +143,7 @@ fn roots_that_cannot_be_read_any_more_are_kept_and_that_is_told() {
         runtime.block_on(async {
             let base = "https://localhost".parse().unwrap();
             let (renewal, mut recipe) =
-                Recipe::new(&base, &settings, Breaker::for_tests()).unwrap();
+                Recipe::new(&base, &settings, None, Breaker::for_tests()).unwrap();
             tokio::spawn(renewal.run());
             for content in ["broken", &root] {
                 std::fs::write(&file, content).unwrap();

@@ -64,10 +64,16 @@ fn text(rows: &[&Known]) -> String {
             retried(row.retry),
             evidence(row.evidence),
         );
-        if let Some(credential) = credential(row) {
+        if let Some(token) = of_token(row) {
             let _ = writeln!(
                 page,
-                "  Where the token is obtained for a password: {credential}."
+                "  In answer to a change with a token that was obtained for a password: the {token}."
+            );
+        }
+        if let Some(password) = of_password(row.password) {
+            let _ = writeln!(
+                page,
+                "  In answer to the request for a token: the {password}."
             );
         }
     }
@@ -144,20 +150,29 @@ fn retried(retry: Retry) -> &'static str {
 
 /// What the code says of a token that was obtained for a password, and of the password.
 fn credential(row: &Known) -> Option<String> {
-    let token = row.rejects_token.then_some("token is replaced");
-    let password = match row.password {
+    let said: Vec<_> = { of_token(row).into_iter() }
+        .chain(of_password(row.password))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn of_token(row: &Known) -> Option<&'static str> {
+    row.rejects_token.then_some("token is replaced")
+}
+
+fn of_password(doubt: PasswordDoubt) -> Option<&'static str> {
+    match doubt {
         PasswordDoubt::None => None,
         PasswordDoubt::Locked => Some("login is locked"),
         PasswordDoubt::Perhaps => Some("password may be wrong"),
         PasswordDoubt::Wrong => Some("password is wrong"),
-    };
-    let said: Vec<_> = token.into_iter().chain(password).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    }
 }
 
 fn wrong_password(doubt: PasswordDoubt) -> &'static str {
     match doubt {
-        PasswordDoubt::None | PasswordDoubt::Locked => "no",
+        PasswordDoubt::None => "no",
+        PasswordDoubt::Locked => "locked",
         PasswordDoubt::Perhaps => "perhaps",
         PasswordDoubt::Wrong => "yes",
     }
@@ -208,6 +223,28 @@ mod tests {
         assert_eq!(parsed[0]["grpc_code"], "UNAUTHENTICATED");
         assert_eq!(parsed[0]["retried"], "no");
         assert_eq!(parsed[0]["http_status"], Value::Null);
+    }
+
+    #[test]
+    fn each_of_the_two_calls_is_told_what_a_code_means_for_it() {
+        const CHANGE: &str = "  In answer to a change with a token that was obtained for a password: the token is \
+                              replaced.\n";
+        for (code, change, password, wrong) in [
+            ("111072005", false, None, "no"),
+            ("111072065", true, Some("password may be wrong"), "perhaps"),
+            ("111071091", false, Some("password is wrong"), "yes"),
+            ("111072064", false, Some("login is locked"), "locked"),
+            ("206030015", false, Some("login is locked"), "locked"),
+        ] {
+            let rows: Vec<_> = TABLE.iter().filter(|row| row.is_called(code)).collect();
+            let page = text(&rows);
+            assert_eq!(page.contains(CHANGE), change, "{page}");
+            let told = page.split_once("  In answer to the request for a token: the ");
+            let told = told.map(|(_, told)| told.trim_end().trim_end_matches('.'));
+            assert_eq!(told, password, "{page}");
+            let parsed: Value = serde_json::from_str(&json(&rows)).unwrap();
+            assert_eq!(parsed[0]["wrong_password"], wrong, "{code}");
+        }
     }
 
     #[test]

@@ -86,12 +86,14 @@ impl Call {
     /// change nothing.
     #[must_use]
     pub fn token_call(&self, limit: Duration) -> Self {
+        let request_id = new_request_id();
+        let id = request_id.to_str().unwrap_or_default();
         Self {
-            request_id: new_request_id(),
+            span: self.span.as_ref().map(|span| span.token_call(id)),
+            request_id,
             traceparent: self.traceparent.clone(),
             deadline: Deadline::start(None, limit),
             peer: self.peer.clone(),
-            span: self.span.as_ref().map(Span::token_call),
             received: AtomicBool::new(true),
             conference_id: self.conference_id.clone(),
             attempts: AtomicU32::new(0),

@@ -1,7 +1,5 @@
 //! The two commands that call a façade: `update` makes the RPC, `health` asks whether it serves.
 
-use std::path::PathBuf;
-
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -13,6 +11,7 @@ use crate::proto::v1::UpdateStartedConfConfigRequest;
 use crate::proto::v1::meeting_control_client::MeetingControlClient;
 use crate::setting::SETTINGS;
 
+mod credential;
 mod explain;
 mod input;
 mod report;
@@ -21,8 +20,8 @@ mod target;
 
 pub use input::Misuse;
 
+use credential::CredentialFile;
 use explain::explain;
-use input::read_credentials;
 use setting_flags::SettingFlags;
 use target::Target;
 
@@ -32,7 +31,7 @@ use target::Target;
 #[command(after_help = "\
 All settings but the first two are documented for the Chinese mainland site alone.
 The host password comes from --password-file or the variable MEETING_CONTROL_PASSWORD, or a control token
-in its place from --token-file or MEETING_CONTROL_TOKEN. A file wins over the variables.
+in its place from --token-file or MEETING_CONTROL_TOKEN. A flag wins over the variables, and a file over a secret.
 Exit status: 0 when the settings were accepted, 64 for a mistake in the command line, else 64 plus
 the gRPC code: 66 UNKNOWN, 67 INVALID_ARGUMENT, 68 DEADLINE_EXCEEDED, 69 NOT_FOUND, 70 ALREADY_EXISTS,
 71 PERMISSION_DENIED, 72 RESOURCE_EXHAUSTED, 73 FAILED_PRECONDITION, 74 ABORTED, 76 UNIMPLEMENTED,
@@ -45,18 +44,8 @@ pub struct Update {
     #[arg(long, value_name = "ID")]
     conference_id: String,
 
-    /// File with the meeting control token
-    #[arg(long, env = "MEETING_CONTROL_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
-
-    /// File with the host password; the façade obtains the token
-    #[arg(
-        long,
-        env = "MEETING_CONTROL_PASSWORD_FILE",
-        value_name = "FILE",
-        conflicts_with = "token_file"
-    )]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    credential: CredentialFile,
 
     /// Your own id of the request, to find it again in logs; without it, the façade makes one
     #[arg(long, value_name = "ID")]
@@ -103,8 +92,7 @@ pub async fn update(arguments: &Update) -> Result<Code, Misuse> {
             setting.write(request.get_mut(), name);
         }
     }
-    let files = (&arguments.token_file, &arguments.password_file);
-    for (key, secret) in read_credentials(files)? {
+    for (key, secret) in arguments.credential.read()? {
         request.metadata_mut().insert(key, secret);
     }
     if let Some(id) = &arguments.request_id {

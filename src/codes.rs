@@ -64,10 +64,16 @@ fn text(rows: &[&Known]) -> String {
             retried(row.retry),
             evidence(row.evidence),
         );
-        if let Some(credential) = credential(row) {
+        if let Some(token) = of_token(row) {
             let _ = writeln!(
                 page,
-                "  Where the token is obtained for a password: {credential}."
+                "  In answer to a change with a token that was obtained for a password: the {token}."
+            );
+        }
+        if let Some(password) = of_password(row.password) {
+            let _ = writeln!(
+                page,
+                "  In answer to the request for a token: the {password}."
             );
         }
     }
@@ -144,20 +150,29 @@ fn retried(retry: Retry) -> &'static str {
 
 /// What the code says of a token that was obtained for a password, and of the password.
 fn credential(row: &Known) -> Option<String> {
-    let token = row.rejects_token.then_some("token is replaced");
-    let password = match row.password {
+    let said: Vec<_> = { of_token(row).into_iter() }
+        .chain(of_password(row.password))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+fn of_token(row: &Known) -> Option<&'static str> {
+    row.rejects_token.then_some("token is replaced")
+}
+
+fn of_password(doubt: PasswordDoubt) -> Option<&'static str> {
+    match doubt {
         PasswordDoubt::None => None,
         PasswordDoubt::Locked => Some("login is locked"),
         PasswordDoubt::Perhaps => Some("password may be wrong"),
         PasswordDoubt::Wrong => Some("password is wrong"),
-    };
-    let said: Vec<_> = token.into_iter().chain(password).collect();
-    (!said.is_empty()).then(|| said.join(", "))
+    }
 }
 
 fn wrong_password(doubt: PasswordDoubt) -> &'static str {
     match doubt {
-        PasswordDoubt::None | PasswordDoubt::Locked => "no",
+        PasswordDoubt::None => "no",
+        PasswordDoubt::Locked => "locked",
         PasswordDoubt::Perhaps => "perhaps",
         PasswordDoubt::Wrong => "yes",
     }
@@ -172,63 +187,4 @@ fn evidence(evidence: Evidence) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_readme_shows_the_table_as_it_is() {
-        let readme = include_str!("../README.md");
-        let (_, after) = readme.split_once("<!-- codes -->\n").unwrap();
-        let (shown, _) = after.split_once("<!-- end of codes -->").unwrap();
-        let rows: Vec<_> = TABLE.iter().collect();
-        assert_eq!(
-            shown.trim(),
-            markdown(&rows).trim(),
-            "replace it with what `meeting-control codes --markdown` prints"
-        );
-    }
-
-    #[test]
-    fn a_code_is_explained_in_text_and_as_json() {
-        let rows: Vec<_> = TABLE
-            .iter()
-            .filter(|row| row.is_called("111072065"))
-            .collect();
-        let page = text(&rows);
-        for part in [
-            "MMC.111072065",
-            "CONF_NOT_FOUND_OR_AUTH_FAILED",
-            "UNAUTHENTICATED",
-            "not_applied",
-            "seen in answers",
-        ] {
-            assert!(page.contains(part), "{part}: {page}");
-        }
-        let parsed: Value = serde_json::from_str(&json(&rows)).unwrap();
-        assert_eq!(parsed[0]["grpc_code"], "UNAUTHENTICATED");
-        assert_eq!(parsed[0]["retried"], "no");
-        assert_eq!(parsed[0]["http_status"], Value::Null);
-    }
-
-    #[test]
-    fn a_code_that_refuses_one_setting_shows_what_it_means_among_several() {
-        for (code, shown, several) in [
-            (
-                "111072045",
-                "not_applied (unknown with several settings)",
-                "unknown",
-            ),
-            ("111072083", "unknown", "unknown"),
-            ("111072005", "not_applied", "not_applied"),
-        ] {
-            let rows: Vec<_> = TABLE.iter().filter(|row| row.is_called(code)).collect();
-            assert!(
-                text(&rows).contains(&format!("outcome {shown}, ")),
-                "{code}"
-            );
-            assert!(markdown(&rows).contains(&format!("| {shown} |")), "{code}");
-            let parsed: Value = serde_json::from_str(&json(&rows)).unwrap();
-            assert_eq!(parsed[0]["outcome_with_several_settings"], several);
-        }
-    }
-}
+mod tests;

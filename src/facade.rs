@@ -179,3 +179,6 @@ pub async fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, String
         .await
         .map_err(|error| format!("{flag}: cannot listen on {address}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -230,21 +230,16 @@ impl Upstream {
     /// The REST call that obtains a token, for whichever calls wait for it.
     fn fetch(&self, want: Want<'_>, effort: Effort) -> Fetch {
         let upstream = self.clone();
-        let call = want.call.token_call(self.shared.token_timeout);
-        let span = call.span.clone();
+        let call = Arc::new(want.call.token_call(self.shared.token_timeout));
+        let of_task = Arc::clone(&call);
         let get = RestCall::issue(&self.shared.issue, want.conference_id);
         let authority = Authority::Pass(Pass::Password(want.password.clone()));
         let retries = match effort {
             Effort::Renewal => 0,
             Effort::Full => self.shared.max_retries,
         };
-        let answer = Box::pin(async move {
-            let made = upstream.make(&call, &get, &authority, retries).await;
-            if let Some(span) = &call.span {
-                span.end_with(made.is_err().then_some("no_token"));
-            }
-            made
-        });
-        Fetch { span, answer }
+        let answer =
+            Box::pin(async move { upstream.make(&of_task, &get, &authority, retries).await });
+        Fetch { call, answer }
     }
 }

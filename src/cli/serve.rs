@@ -66,6 +66,7 @@ impl Serve {
             attempt_timeout = ?upstream.attempt_timeout,
             connect_timeout = ?upstream.connect_timeout,
             max_retries = upstream.max_retries,
+            max_tokens = upstream.max_tokens,
             max_in_flight = server.max_in_flight,
             max_in_flight_per_caller = server.share(),
             max_connection_age = ?server.max_connection_age,

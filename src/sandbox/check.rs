@@ -57,6 +57,7 @@ pub(super) fn issue(query: Option<&str>, headers: &HeaderMap) -> Result<String, 
     }
     match headers.get(&UPSTREAM_PASSWORD) {
         None => Err(NO_PASSWORD),
+        Some(password) if password.is_empty() => Err(NO_PASSWORD),
         Some(password) if password == PASSWORD => Ok(id),
         Some(_) => Err(BAD_PASSWORD),
     }
@@ -236,6 +237,7 @@ mod tests {
             (ID, &[GOOD], Err(NO_ID)),
             (ID, &[("x-login-type", "2"), GOOD], Err(BAD_PARAMETER)),
             (ID, &[LOGIN], Err(NO_PASSWORD)),
+            (ID, &[LOGIN, ("x-password", "")], Err(NO_PASSWORD)),
             (ID, &[LOGIN, ("x-password", "1")], Err(BAD_PASSWORD)),
         ];
         for (query, entries, expected) in cases {

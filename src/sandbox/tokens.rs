@@ -25,8 +25,8 @@ pub struct TokenSettings {
     #[arg(long, value_name = "NUMBER", default_value = "many")]
     pub rest_tokens: Many,
 
-    /// How long a token of the stand-in lives
-    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_limit)]
+    /// How long a token of the stand-in lives: whole seconds
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = parse_life)]
     pub rest_token_life: Duration,
 }
 
@@ -37,6 +37,15 @@ pub enum Many {
     One,
     /// A new token leaves those before as they are
     Many,
+}
+
+/// The REST API tells the life of a token in whole seconds.
+fn parse_life(text: &str) -> Result<Duration, String> {
+    let life = parse_limit(text)?;
+    match (life.as_secs(), life.subsec_nanos()) {
+        (1.., 0) => Ok(life),
+        _ => Err("it takes whole seconds, at least one".to_owned()),
+    }
 }
 
 impl Default for TokenSettings {
@@ -125,6 +134,22 @@ mod tests {
             rest_tokens,
             ..TokenSettings::default()
         })
+    }
+
+    #[test]
+    fn a_life_is_told_in_whole_seconds_so_it_has_no_others() {
+        for (text, seconds) in [
+            ("1s", Some(1)),
+            ("1m 30s", Some(90)),
+            ("2000ms", Some(2)),
+            ("1500ms", None),
+            ("999ms", None),
+            ("0s", None),
+            ("1", None),
+        ] {
+            let life = parse_life(text).ok().map(|life| life.as_secs());
+            assert_eq!(life, seconds, "{text}");
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Finds a secret in a text, and takes it out.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode_byte, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
 
 /// What stands in for a secret wherever it must not appear.
@@ -21,26 +20,32 @@ pub(super) enum Place {
 }
 
 /// A secret as it stands, and as it is written in Base64, in hexadecimal digits and percent-encoded; longer ones
-/// before those that are parts of them.
+/// before those that are parts of them. Each is wiped, whether it is looked for or not.
 pub(super) fn spellings(secret: &str) -> impl Iterator<Item = Zeroizing<String>> + use<> {
-    let (mut hex, mut percent) = (String::new(), String::new());
-    for byte in secret.bytes() {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        let _ = write!(percent, "%{byte:02x}");
-    }
-    let reserved = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+    let length = secret.len();
+    let percent = || secret.bytes().map(percent_encode_byte);
     let all = [
         secret.to_owned(),
         STANDARD.encode(secret),
         STANDARD_NO_PAD.encode(secret),
         URL_SAFE.encode(secret),
         URL_SAFE_NO_PAD.encode(secret),
-        hex,
-        percent,
+        join(2 * length, percent().map(|byte| &byte[1..])),
+        join(3 * length, percent()),
     ];
-    let reserved = (reserved != secret).then_some(reserved);
-    all.into_iter().chain(reserved).map(Zeroizing::new)
+    let is_reserved = |byte: u8| !byte.is_ascii_alphanumeric();
+    let escaped = secret.bytes().any(is_reserved).then(|| {
+        let parts = utf8_percent_encode(secret, NON_ALPHANUMERIC);
+        Zeroizing::new(join(3 * length, parts))
+    });
+    all.map(Zeroizing::new).into_iter().chain(escaped)
+}
+
+/// Parts of at most `length` bytes as one text. It never grows: that would leave copies behind.
+fn join<'a>(length: usize, parts: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::with_capacity(length);
+    text.extend(parts);
+    text
 }
 
 /// `text` without any of `spellings`, in any case.
@@ -99,4 +104,27 @@ fn is_edge(text: &str, at: usize) -> bool {
     let after = text[at..].chars().next();
     let within = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     !(within(before) && within(after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_has_grown_while_it_was_made() {
+        for (secret, escaped) in [
+            ("4711", None),
+            ("Pass.word-4711?x", Some(48)),
+            ("\u{e9}t\u{e9}", Some(15)),
+            ("x", None),
+        ] {
+            let n = secret.len();
+            let padded = n.div_ceil(3) * 4;
+            let bare = (n * 4).div_ceil(3);
+            let sizes = spellings(secret).map(|text| text.capacity());
+            let expected = [n, padded, bare, padded, bare, 2 * n, 3 * n];
+            let expected = expected.into_iter().chain(escaped);
+            assert!(sizes.eq(expected), "{secret}");
+        }
+    }
 }

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, decoded_len_estimate};
 use http::HeaderValue;
 use secrecy::zeroize::Zeroizing;
 
@@ -75,11 +75,12 @@ impl ControlToken {
     /// than a token can be is left out: it would hide more than it protects.
     fn spellings(&self) -> impl Iterator<Item = Zeroizing<String>> {
         let bare = self.bare();
+        let mut room = Zeroizing::new(vec![0; decoded_len_estimate(bare.len())]);
         let decoded = [&STANDARD, &URL_SAFE]
             .into_iter()
-            .find_map(|engine| engine.decode(bare).ok())
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let decoded = decoded.as_deref().map(spellings);
+            .find_map(|engine| engine.decode_slice(bare, &mut room).ok())
+            .and_then(|length| str::from_utf8(&room[..length]).ok())
+            .map(spellings);
         spellings(bare)
             .chain(decoded.into_iter().flatten())
             .filter(|secret| secret.len() >= MIN_SECRET)

@@ -74,6 +74,11 @@ impl Verdict {
                 "UPSTREAM_NOT_HTTP",
                 "The REST API's answer is not HTTP",
             ),
+            UpstreamError::TokensUnusable => (
+                Code::Unavailable,
+                "UPSTREAM_TOKENS_UNUSABLE",
+                "Each token that the REST API issued was over or displaced before it could be used",
+            ),
             UpstreamError::NotTaken { .. } => (
                 Code::Unavailable,
                 "UPSTREAM_NOT_TAKEN",
@@ -102,7 +107,8 @@ impl Verdict {
             }
         };
         Self {
-            cause: Some(causes(error)),
+            // Of a token, it is told once for all that wait for it.
+            cause: (stage == Stage::Settings).then(|| causes(error)),
             alarming: matches!(
                 error,
                 UpstreamError::TlsFailed(_) | UpstreamError::ProxyRefused(_)
@@ -126,8 +132,8 @@ impl Verdict {
                 Code::ResourceExhausted,
                 "TOO_MANY_PASSWORDS",
                 format!(
-                    "This caller has sent too many wrong passwords as {PASSWORD}, and the REST API was not \
-                     asked: it locks meetings"
+                    "This caller has sent too many passwords as {PASSWORD} that are wrong, or not yet usable, \
+                     and the REST API was not asked: it locks meetings"
                 ),
                 Some(wait),
             ),

@@ -70,15 +70,23 @@ fn sentence(refusal: &Refusal, stage: Stage) -> String {
                 (Stage::Token, PasswordDoubt::Perhaps) if known.rejects_token => {
                     "The meeting is not in progress, or the host password is wrong"
                 }
+                // There, none is sent.
+                (Stage::Token, PasswordDoubt::None) if known.rejects_token => {
+                    "The REST API answered as if it had been sent a token"
+                }
                 _ => known.explanation,
             };
             format!("{explanation} ({code})")
         }
         Basis::Status => {
             let by_status = error_code::by_status(status);
-            let said = match stage {
-                Stage::Token if by_status.rejects_credential => "rejected the host password",
-                Stage::Token if status == 403 => "does not allow it",
+            let said = match (stage, status) {
+                (Stage::Token, _) if by_status.rejects_credential => "rejected the host password",
+                (Stage::Token, 403) => "does not allow it",
+                (Stage::Token, 409) => "found a conflict with another request",
+                (Stage::Token, _) if by_status.grpc == Code::FailedPrecondition => {
+                    "refused the request"
+                }
                 _ => by_status.explanation,
             };
             let code = code.map(|code| format!(", {code}")).unwrap_or_default();

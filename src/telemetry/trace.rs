@@ -155,13 +155,18 @@ impl Span {
         self.open(span, &self.context)
     }
 
-    /// Opens the span of obtaining a token, for however many calls: a trace of its own.
+    /// Opens the span of obtaining a token, for however many calls: a trace of its own. The upstream gets that
+    /// request id.
     #[must_use]
-    pub fn token_call(&self) -> Self {
+    pub fn token_call(&self, request_id: &str) -> Self {
         let span = self
             .tracer
             .span_builder("obtain token")
-            .with_kind(SpanKind::Internal);
+            .with_kind(SpanKind::Internal)
+            .with_attributes([KeyValue::new(
+                "meeting_control.request_id",
+                request_id.to_owned(),
+            )]);
         self.open(span, &Context::new())
     }
 

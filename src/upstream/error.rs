@@ -76,6 +76,9 @@ pub enum UpstreamError {
     /// waited for it.
     #[error("no token was obtained")]
     NoToken(#[source] Arc<UpstreamError>),
+    /// Tokens were issued, and each was over, or rejected elsewhere, before it could be sent.
+    #[error("no token could be used")]
+    TokensUnusable,
     /// A token was not even asked for.
     #[error("no token was asked for: {0}")]
     Withheld(Withheld),
@@ -113,6 +116,7 @@ impl UpstreamError {
             | Self::NotTaken { .. }
             | Self::KnownDown(_)
             | Self::NoToken(_)
+            | Self::TokensUnusable
             | Self::Withheld(_) => Outcome::NotApplied,
             Self::NotHttp(_) => Outcome::Unknown,
             Self::ConnectionLost { progress, .. }
@@ -146,6 +150,11 @@ impl UpstreamError {
     /// Whether it is the token, obtained for the caller, that the upstream did not accept.
     pub fn rejects_token(&self) -> bool {
         self.refusal().is_some_and(Refusal::rejects_token)
+    }
+
+    /// Whether time ran out for the call as a whole.
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, Self::DeadlineExceeded { .. })
     }
 
     /// Whether the upstream refused to give a token.
@@ -187,6 +196,7 @@ impl UpstreamError {
             | Self::DeadlineExceeded { .. }
             | Self::KnownDown(_)
             | Self::NoToken(_)
+            | Self::TokensUnusable
             | Self::Withheld(_) => Retry::Never,
             Self::Refused(refusal) => refusal.retry(),
         }

@@ -131,6 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn a_login_or_user_that_is_locked_is_told_apart_from_a_wrong_password() {
+        for row in TABLE {
+            // A meeting that is locked is FAILED_PRECONDITION.
+            let is_locked = row.grpc == Code::ResourceExhausted && row.symbol.contains("LOCKED");
+            assert_eq!(
+                row.password == PasswordDoubt::Locked,
+                is_locked,
+                "{}",
+                row.code
+            );
+        }
+    }
+
+    #[test]
     fn every_row_is_found_in_each_spelling() {
         for row in TABLE {
             let status = row.status.unwrap_or(400);

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ring::error::Unspecified;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{UpstreamError, Withheld};
 use super::error_code::PasswordDoubt;
 use super::gate::Progress;
 use super::metrics::{Metrics, TokenLookup};
-use super::refusal::{Basis, Refusal};
 use crate::call::Call;
 use crate::secret::Password;
 
@@ -29,13 +27,11 @@ mod store;
 pub(super) use flight::{Effort, Fetch};
 pub(super) use kept::Kept;
 
-use allowance::{Allowances, Full, Taken};
-use flight::{Flight, Flights, Task};
+use allowance::{Allowances, Full, Holder, Taken, Waiting};
+use flight::{Flight, Flights, Task, has_room};
 use key::{Key, Keys};
 use store::Store;
 
-/// The most tokens that are being obtained at once.
-const MAX_FLIGHTS: usize = 4096;
 /// How many tokens a call sees come that cannot be used any more, before it gives up.
 const MAX_UNUSABLE: u32 = 3;
 /// How often tokens that are over are dropped.
@@ -65,9 +61,11 @@ pub(super) struct Want<'a> {
 /// What a call without a token finds.
 enum Found {
     Token(Arc<Kept>),
-    Flight(Flight),
+    /// One that another call has set out for.
+    Joined(Flight),
+    Started(Flight),
     /// Its caller must wait until other passwords of its have been judged.
-    Full(OwnedNotified),
+    Full(Waiting),
 }
 
 impl Tokens {
@@ -138,19 +136,17 @@ impl Tokens {
         let deadline = &want.call.deadline;
         let (allowed, progress) = (deadline.allowed(), Progress::NotSent);
         let late = |_| no_token(UpstreamError::DeadlineExceeded { allowed, progress });
-        let (mut unusable, mut waited) = (0, false);
+        let (mut unusable, mut waited) = (0, None);
         while unusable < MAX_UNUSABLE {
             let found = self.find(key, want, &fetch);
-            if let (true, Some(allowances)) = (waited, &self.allowances) {
-                allowances.pass_on(want.call.peer.caller());
-            }
-            let mut flight = match found? {
+            self.pass_on(waited.take());
+            let (mut flight, joined) = match found? {
                 Found::Token(kept) => return Ok(kept),
-                Found::Flight(flight) => flight,
-                Found::Full(freed) => {
-                    let freed = timeout(deadline.remaining(), freed).await;
-                    freed.map_err(|_| UpstreamError::Withheld(Withheld::NoPlace))?;
-                    waited = true;
+                Found::Joined(flight) => (flight, true),
+                Found::Started(flight) => (flight, false),
+                Found::Full(waiting) => {
+                    let turn = waiting.wait(deadline.remaining()).await;
+                    waited = Some(turn.ok_or(UpstreamError::Withheld(Withheld::NoPlace))?);
                     continue;
                 }
             };
@@ -162,13 +158,12 @@ impl Tokens {
                 Ok(_) => unusable += 1,
                 // It had one attempt.
                 Err(_) if flight.effort == Effort::Renewal => {}
+                // Its own time was over.
+                Err(error) if joined && error.is_deadline() && !deadline.remaining().is_zero() => {}
                 Err(error) => return Err(UpstreamError::NoToken(error)),
             }
         }
-        Err(no_token(UpstreamError::Refused(Box::new(Refusal {
-            basis: Basis::NoToken,
-            ..Refusal::of_status(200)
-        }))))
+        Err(no_token(UpstreamError::TokensUnusable))
     }
 
     /// What is there for a password that has no token; if nothing, a token is asked for.
@@ -182,7 +177,7 @@ impl Tokens {
         let now = Instant::now();
         if let Some(flight) = flights.get(&key) {
             flight.link(want.call);
-            return Ok(Found::Flight(flight.clone()));
+            return Ok(Found::Joined(flight.clone()));
         }
         // It may have come since it was looked for.
         if let Some(kept) = self.store.usable(&key, now) {
@@ -191,21 +186,20 @@ impl Tokens {
         if let Some(error) = self.store.refusal(&key, now) {
             return Err(UpstreamError::NoToken(error));
         }
-        if flights.len() >= MAX_FLIGHTS {
+        if !has_room(&flights, Effort::Full) {
             return Err(UpstreamError::Withheld(Withheld::Busy));
         }
         let place = match self.take_place(key, want, now) {
             Ok(place) => place,
-            Err(Full::Wait(freed)) => return Ok(Found::Full(freed)),
+            Err(Full::Wait(waiting)) => return Ok(Found::Full(waiting)),
             Err(Full::Refuse(wait)) => {
-                let withheld = Withheld::TooManyPasswords(wait);
-                return Err(UpstreamError::Withheld(withheld));
+                return Err(UpstreamError::Withheld(Withheld::TooManyPasswords(wait)));
             }
         };
         let fetch = fetch(Effort::Full);
         let task = self.task(key, want).with_place(place);
         let flight = task.start(flights, want.call, fetch, Effort::Full);
-        Ok(Found::Flight(flight))
+        Ok(Found::Started(flight))
     }
 
     /// The caller's place for a password that is not known to be right.
@@ -220,12 +214,20 @@ impl Tokens {
         }
     }
 
+    /// One that has waited for a place goes on.
+    fn pass_on(&self, waited: Option<Holder>) {
+        if let (Some(holder), Some(allowances)) = (waited, &self.allowances) {
+            allowances.pass_on(&holder);
+        }
+    }
+
     /// Has a token replaced before its time.
     fn renew(&self, key: Key, want: Want<'_>, kept: Arc<Kept>, fetch: impl Fn(Effort) -> Fetch) {
         let flights = self.flights.lock();
         let now = Instant::now();
         let is_refused = self.store.refusal(&key, now).is_some();
-        if is_refused || flights.contains_key(&key) || flights.len() >= MAX_FLIGHTS {
+        let has_room = has_room(&flights, Effort::Renewal);
+        if is_refused || flights.contains_key(&key) || !has_room {
             return kept.fail_renewal(now);
         }
         let fetch = fetch(Effort::Renewal);

@@ -27,6 +27,88 @@ fn update(address: &str, more: &[&str]) -> Command {
     update
 }
 
+/// Which credential the upstream saw first.
+fn sent(upstream: &Script) -> String {
+    let request = &upstream.requests()[0];
+    let header = |name| request.headers.iter().find(|(key, _)| key == name);
+    match (header("x-conference-authorization"), header("x-password")) {
+        (Some((_, token)), None) => format!("token {token}"),
+        (None, Some((_, password))) => format!("password {password}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_credential_comes_from_a_flag_before_a_variable_and_from_a_file_before_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{name}\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (token, password) = (file("token-f"), file("password-f"));
+    let (token_flag, password_flag) = (["--token-file", &token], ["--password-file", &password]);
+    let both_flags = [token_flag, password_flag].concat();
+    let token_file = ("MEETING_CONTROL_TOKEN_FILE", token.as_str());
+    let password_file = ("MEETING_CONTROL_PASSWORD_FILE", password.as_str());
+    let token_variable = ("MEETING_CONTROL_TOKEN", "token-v");
+    let password_variable = ("MEETING_CONTROL_PASSWORD", "password-v");
+    let no_token_file = ("MEETING_CONTROL_TOKEN_FILE", "");
+    let no_password = ("MEETING_CONTROL_PASSWORD", "");
+    // Flags and variables, and what is sent or the exit status.
+    type Case<'a> = (
+        &'a [&'a str],
+        &'a [(&'a str, &'a str)],
+        Result<&'a str, i32>,
+    );
+    let cases: &[Case<'_>] = &[
+        (&token_flag, &[], Ok("token token-f")),
+        (&password_flag, &[], Ok("password password-f")),
+        (&both_flags, &[], Err(64)),
+        (&password_flag, &[token_file], Ok("password password-f")),
+        (&token_flag, &[password_file], Ok("token token-f")),
+        (&password_flag, &[token_variable], Ok("password password-f")),
+        (&[], &[token_file], Ok("token token-f")),
+        (&[], &[password_file], Ok("password password-f")),
+        (&[], &[token_file, password_file], Err(64)),
+        (
+            &[],
+            &[no_token_file, password_file],
+            Ok("password password-f"),
+        ),
+        (
+            &[],
+            &[password_file, token_variable],
+            Ok("password password-f"),
+        ),
+        (&[], &[token_variable], Ok("token token-v")),
+        (&[], &[password_variable], Ok("password password-v")),
+        (&[], &[token_variable, no_password], Ok("token token-v")),
+        (
+            &[],
+            &[no_token_file, password_variable],
+            Ok("password password-v"),
+        ),
+        (&[], &[token_variable, password_variable], Err(67)),
+        (&[], &[no_token_file, no_password], Err(80)),
+        (&["--token-file", ""], &[], Err(64)),
+    ];
+    for (flags, variables, expected) in cases {
+        let issued = r#"{"data":{"token":"cnr1","confTokenExpireTime":1800,"role":1}}"#;
+        let upstream = Script::start([Step::answer(200, "", issued)]).await;
+        let facade = Facade::over(&upstream.base).await;
+        let mut update = update(&facade.address, flags);
+        update.env_remove("MEETING_CONTROL_TOKEN");
+        update.envs(variables.iter().copied());
+        let (status, told) = ended(update.output()).await;
+        let given = format!("{flags:?} {variables:?}: {told}");
+        match expected {
+            Ok(credential) => assert_eq!(sent(&upstream), *credential, "{given}"),
+            Err(code) => assert_eq!(status, Some(*code), "{given}"),
+        }
+    }
+}
+
 async fn ended(update: impl Future<Output = std::io::Result<Output>>) -> (Option<i32>, String) {
     let output = timeout(PATIENCE, update).await.unwrap().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();

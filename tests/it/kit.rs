@@ -26,6 +26,7 @@ pub mod pki;
 pub mod process;
 pub mod raw;
 pub mod script;
+pub mod secrets;
 pub mod tls;
 
 pub use script::{Script, Step};

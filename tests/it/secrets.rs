@@ -1,7 +1,5 @@
 //! Tokens and passwords reach the upstream and nothing else.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::Response;
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 
@@ -11,6 +9,7 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 
 use crate::kit::pki::Root;
 use crate::kit::process::Process;
+use crate::kit::secrets::{holds, spellings};
 use crate::kit::tls::Upstream;
 use crate::kit::{Facade, Failure, MEETING, Script, Step, TOKEN, eventually, lock_by_password};
 
@@ -36,25 +35,6 @@ async fn a_success_that_quotes_the_token_is_redacted() {
     let response = facade.lock(MEETING).await.unwrap();
     let id = response.metadata().get("x-upstream-request-id").unwrap();
     assert_eq!(id, "[redacted]");
-}
-
-/// Every spelling of a secret that anybody might write.
-fn spellings(secret: &str) -> Vec<String> {
-    let encoded = BASE64_STANDARD.encode(secret);
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let percent: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let all = [secret.to_owned(), encoded, hex, percent];
-    let bare = all
-        .iter()
-        .map(|text| text.trim_end_matches('=').to_lowercase());
-    bare.collect()
-}
-
-fn holds(text: &str, secret: &str) -> Option<String> {
-    let text = text.to_lowercase();
-    spellings(secret)
-        .into_iter()
-        .find(|secret| text.contains(secret))
 }
 
 const PASSWORD: &str = "Pass.word-4711?x";

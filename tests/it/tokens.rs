@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
 use meeting_control::sandbox::{Many, Sandbox, TokenSettings};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::Status;
+use tonic::transport::Channel;
 
+use crate::kit::process::Process;
 use crate::kit::{
     Facade, Failure, MEETING, PASSWORD, Script, Settings, Step, eventually, lock, lock_by_password,
 };
@@ -207,6 +210,41 @@ async fn each_way_not_to_get_a_token_is_told_as_such() {
              401); nothing was changed.",
         ),
         (
+            Step::answer(403, "", ""),
+            "PERMISSION_DENIED",
+            "HTTP_403",
+            "No control token could be obtained: the REST API does not allow it (HTTP 403); nothing \
+             was changed.",
+        ),
+        (
+            Step::answer(404, "", ""),
+            "NOT_FOUND",
+            "HTTP_404",
+            "No control token could be obtained: the REST API found nothing at this address or no \
+             such meeting (HTTP 404); nothing was changed.",
+        ),
+        (
+            Step::answer(409, "", ""),
+            "ABORTED",
+            "HTTP_409",
+            "No control token could be obtained: the REST API found a conflict with another request \
+             (HTTP 409); nothing was changed.",
+        ),
+        (
+            Step::answer(423, "", ""),
+            "FAILED_PRECONDITION",
+            "HTTP_423",
+            "No control token could be obtained: the REST API refused the request (HTTP 423); \
+             nothing was changed.",
+        ),
+        (
+            refuses("APIG.0307"),
+            "UNAUTHENTICATED",
+            "APIG_TOKEN_MUST_BE_RENEWED",
+            "No control token could be obtained: the REST API answered as if it had been sent a \
+             token (APIG.0307); nothing was changed.",
+        ),
+        (
             Step::answer(500, "", ""),
             "INTERNAL",
             "HTTP_500",
@@ -240,6 +278,43 @@ async fn each_way_not_to_get_a_token_is_told_as_such() {
         assert_eq!(failure.metadata["stage"], "token");
         assert_eq!(asked(&upstream), ["token"], "{reason}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_fails_is_logged_under_the_id_that_the_upstream_got() {
+    let headers = "x-request-id: theirs\r\n";
+    let refusal = Step::answer(400, headers, r#"{"error_code":"MMC.111072064"}"#);
+    let upstream = Script::start([refusal]).await;
+    let process = Process::serve(&upstream.base, &[], &[]);
+    let channel = Channel::from_shared(format!("http://{}", process.grpc)).unwrap();
+    let mut client = MeetingControlClient::new(channel.connect().await.unwrap());
+    let request = lock_by_password(MEETING, PASSWORD);
+    client
+        .update_started_conf_config(request)
+        .await
+        .unwrap_err();
+    let request = upstream.request();
+    let mut headers = request.headers.iter();
+    let (_, sent) = headers.find(|(key, _)| key == "x-request-id").unwrap();
+    let mut told = None;
+    eventually("it is logged", || {
+        let log = process.log();
+        told = log.into_iter().find(|line| line.contains(sent));
+        told.is_some()
+    })
+    .await;
+    let told: serde_json::Value = serde_json::from_str(&told.unwrap()).unwrap();
+    for (field, value) in [
+        ("level", "WARN"),
+        ("message", "no control token was obtained"),
+        ("conference_id", MEETING),
+        ("error_code", "MMC.111072064"),
+        ("upstream_request_id", "theirs"),
+        ("cause", "the upstream refused: HTTP 400"),
+    ] {
+        assert_eq!(told[field], value, "{told}");
+    }
+    assert_eq!(told["renewal"], false, "{told}");
 }
 
 #[tokio::test]

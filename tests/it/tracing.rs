@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 
 use crate::kit::process::Process;
+use crate::kit::secrets::holds;
 use crate::kit::{MEETING, Script, Step, eventually, lock, lock_by_password};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -258,10 +259,15 @@ async fn obtaining_a_token_has_a_trace_of_its_own_that_names_all_that_wait_for_i
     assert_eq!((waiting.len(), linked), (3, waiting));
     assert!(token.parent_span_id.is_empty());
     let told = format!("{spans:?}");
-    assert!(!told.contains(SECRET) && !told.contains(ISSUED), "{told}");
+    for secret in [SECRET, ISSUED] {
+        assert_eq!(holds(&told, secret), None, "{told}");
+    }
     let get = named("GET");
     assert_eq!(get.len(), 1);
     assert_eq!(get[0].parent_span_id, token.span_id);
+    let id = attribute(token, "meeting_control.request_id");
+    let sent = ("x-request-id".to_owned(), id);
+    assert!(upstream.requests()[0].headers.contains(&sent), "{sent:?}");
     for request in upstream.requests() {
         assert!(request.headers.iter().any(|(key, _)| key == "traceparent"));
     }

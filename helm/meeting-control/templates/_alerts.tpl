@@ -5,7 +5,8 @@ severe they are and how long they must hold is added from the values where this 
 Takes a dict with `root`, `selector` (label matchers) and `threshold` (by name of the alert).
 
 Faults are the codes that are not the caller's own mistakes, as OpenTelemetry's conventions for gRPC servers have
-them, and shed calls. Other RESOURCE_EXHAUSTED is the REST API's limit, which has an alert of its own.
+them, and shed calls. Other RESOURCE_EXHAUSTED is the REST API's limit, which has an alert of its own, or the façade's
+on passwords, for which nobody need be woken.
 
 No recording rules: the counters have some twenty series per replica, so they would cost more than they save.
 */}}
@@ -186,6 +187,8 @@ No recording rules: the counters have some twenty series per replica, so they wo
       sum by (namespace, job) (rate(grpc_server_handled_total{ {{- $calls }},grpc_code="ResourceExhausted"}[10m]))
       -
       sum by (namespace, job) (rate(meeting_control_shed_total{ {{- $own }}}[10m]))
+      -
+      sum by (namespace, job) (rate(meeting_control_token_lookups_total{ {{- $own }},result="withheld"}[10m]))
     )
     /
     sum by (namespace, job) (rate(grpc_server_handled_total{ {{- $calls }}}[10m])) > {{ .threshold.MeetingControlUpstreamThrottling }}

@@ -4,11 +4,13 @@
 {{- $service := .Values.service -}}
 {{- $pods := include "meeting-control.fewestPods" . | int -}}
 {{- $image := .Values.image -}}
+{{- $tokens := int64 .Values.config.maxTokens -}}
+{{- $secrets := ternary "host passwords and control tokens" "control tokens" (gt $tokens 0) -}}
 {{- if .Values.sandbox.enabled }}
 - This is the sandbox: nothing reaches Huawei Cloud, its token is known to everyone, and each pod keeps meetings of its own.
 {{- end }}
 {{- if not (or $tls.enabled .Values.sandbox.enabled) }}
-- Callers' control tokens travel in clear to the pods, unless a mesh encrypts them; see "Mesh" in the README. Set tls.enabled.
+- Callers' {{ $secrets }} travel in clear to the pods, unless a mesh encrypts them; see "Mesh" in the README. Set tls.enabled.
 {{- end }}
 {{- if and $tls.enabled (not (include "meeting-control.mtls" .)) (not .Values.networkPolicy.enabled) }}
 - Anybody who reaches the Service may call. Set tls.clientCa.enabled or networkPolicy.enabled.
@@ -17,7 +19,7 @@
 - Every certificate of the client CA may call. Name the callers in config.tlsClientAllow.
 {{- end }}
 {{- if and .Values.config.allowPlaintextUpstream (hasPrefix "http:" .Values.config.upstream) (not .Values.sandbox.enabled) }}
-- Control tokens travel in clear to {{ .Values.config.upstream }}, as config.allowPlaintextUpstream allows.
+- In clear, {{ $secrets }} travel to {{ .Values.config.upstream }}, as config.allowPlaintextUpstream allows.
 {{- end }}
 {{- if not .Values.networkPolicy.enabled }}
 - There is no NetworkPolicy: the admin port is open to every pod, and pods may call anywhere. Set networkPolicy.enabled.
@@ -44,10 +46,12 @@
 - Pods ask for no memory, so they are the first to go when a node runs short. Set resources.
 {{- end }}
 {{- $limit := include "meeting-control.memory" (list . "limits") }}
-{{- $needed := add 150000000 (mul 50000 (int64 .Values.config.maxInFlight)) }}
+{{- /* Where passwords are taken, those that were refused are remembered as well. */}}
+{{- $passwords := ternary (add 40000000 (mul 2000 $tokens)) 0 (gt $tokens 0) }}
+{{- $needed := add 150000000 (mul 50000 (int64 .Values.config.maxInFlight)) $passwords }}
 {{- with include "meeting-control.bytes" $limit }}
 {{- if gt $needed (int64 .) }}
-- With config.maxInFlight calls under way, a pod may need {{ div $needed 1000000 }} MB, and resources.limits.memory is {{ $limit }}. Raise it, or lower config.maxInFlight.
+- With config.maxInFlight calls under way and config.maxTokens tokens kept, a pod may need {{ div $needed 1000000 }} MB, and resources.limits.memory is {{ $limit }}. Raise it, or lower one of these.
 {{- end }}
 {{- end }}
 {{- $context := mergeOverwrite (include "meeting-control.podSecurityContext" . | fromYaml) (deepCopy (.Values.securityContext | default dict)) }}

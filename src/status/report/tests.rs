@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use http::HeaderMap;
 
 use super::*;
@@ -68,5 +70,34 @@ fn how_loud_a_failure_is_follows_from_who_must_act() {
     ] {
         assert_eq!(verdict.level(), level, "{verdict:?}");
         assert_eq!(told(&verdict, &call)["level"], level.as_str());
+    }
+}
+
+#[test]
+fn a_call_that_waited_for_a_token_leaves_the_cause_to_the_requests_own_line() {
+    let call = call();
+    for (error, reason, message) in [
+        (
+            UpstreamError::ConnectFailed("refused".into()),
+            "UPSTREAM_UNREACHABLE",
+            "the REST API could not be reached",
+        ),
+        (
+            UpstreamError::TokensUnusable,
+            "UPSTREAM_TOKENS_UNUSABLE",
+            "each token that the REST API issued was over or displaced before it could be used",
+        ),
+    ] {
+        let error = UpstreamError::NoToken(Arc::new(error));
+        let line = told(&Verdict::failed(&error, Outcome::NotApplied), &call);
+        let message = format!(
+            "UNAVAILABLE: No control token could be obtained: {message}; nothing was changed."
+        );
+        assert_eq!(line["message"], message);
+        assert_eq!(
+            (&line["reason"], &line["stage"]),
+            (&reason.into(), &"token".into())
+        );
+        assert!(line.get("cause").is_none(), "{line}");
     }
 }

@@ -228,6 +228,6 @@ pub const TABLE: &[Known] = &[
     row("USG.206020000", None, "USG_INVALID_TOKEN", Unauthenticated, NotApplied, Never, Inferred, "The login token is invalid; log in again"),
     row("USG.206020001", None, "USG_TOKEN_FROM_OTHER_SITE", Unauthenticated, NotApplied, Never, Inferred, "The login token was made by the disaster-recovery site; log in again"),
     row("USG.206020002", None, "USG_TOKEN_KICKED_OFF", Unauthenticated, NotApplied, Never, Inferred, "Another login has displaced the login token; log in again"),
-    row("USG.206030015", None, "USG_USER_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user is locked for 60 seconds; wait that long before the next attempt"),
+    row("USG.206030015", None, "USG_USER_LOCKED", ResourceExhausted, NotApplied, Never, Inferred, "The user is locked for 60 seconds; wait that long before the next attempt").password(Locked),
     row("USG.206060011", None, "USG_REQUEST_PARAM_ERROR", InvalidArgument, NotApplied, Never, Inferred, "A parameter of the request to the user service is wrong"),
 ];

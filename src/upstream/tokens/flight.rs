@@ -7,21 +7,28 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::Level;
 
 use super::allowance::Taken;
 use super::kept::Kept;
 use super::key::Key;
 use super::store::{End, Store};
 use crate::call::Call;
+use crate::causes::causes;
 use crate::telemetry::trace::Span;
 use crate::upstream::answer::Issued;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::error_code::PasswordDoubt;
 
+/// The most tokens that are being obtained at once.
+const MAX_FLIGHTS: usize = 4096;
+/// The most of these that replace one before its time: nobody waits for them, as a rule.
+const MAX_RENEWALS: usize = MAX_FLIGHTS / 2;
+
 /// The call to the upstream that obtains a token.
 pub(in crate::upstream) struct Fetch {
-    /// Its span, where traces are exported.
-    pub(in crate::upstream) span: Option<Span>,
+    /// Its own identity, apart from those of the calls that wait for it.
+    pub(in crate::upstream) call: Arc<Call>,
     /// Resolves with the token, and how long ago it was asked for.
     pub(in crate::upstream) answer: Fetched,
 }
@@ -62,12 +69,44 @@ pub(super) struct Task {
     renewed: Option<Arc<Kept>>,
 }
 
+/// The one log line of a token that was not obtained.
+macro_rules! line {
+    ($level:expr, $task:expr, $call:expr, $error:expr) => {{
+        let (task, call, error) = ($task, $call, $error);
+        let refusal = error.refusal();
+        tracing::event!(
+            $level,
+            request_id = call.request_id(),
+            trace_id = call.trace_id(),
+            conference_id = task.conference_id,
+            renewal = task.renewed.is_some(),
+            attempts = call.attempts(),
+            elapsed_ms = call.elapsed_ms(),
+            error_code = refusal.and_then(|refusal| refusal.error_code.as_deref()),
+            error_msg = refusal.and_then(|refusal| refusal.error_msg.as_deref()),
+            upstream_request_id =
+                refusal.and_then(|refusal| refusal.upstream_request_id.as_deref()),
+            cause = causes(error),
+            "no control token was obtained",
+        )
+    }};
+}
+
 impl Flights {
     /// All that are under way, and nobody else changes them meanwhile.
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<Key, Flight>> {
         // No change is ever half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether there is room for one more beside those under way.
+pub(super) fn has_room(flights: &HashMap<Key, Flight>, effort: Effort) -> bool {
+    let is_renewal = |flight: &&Flight| flight.effort == Effort::Renewal;
+    let renewals = || flights.values().filter(is_renewal).count();
+    // As long as there are few, none is counted.
+    let has_renewals = flights.len() < MAX_RENEWALS || renewals() < MAX_RENEWALS;
+    flights.len() < MAX_FLIGHTS && (effort == Effort::Full || has_renewals)
 }
 
 impl Flight {
@@ -121,7 +160,7 @@ impl Task {
         let flight = Flight {
             end,
             effort,
-            span: fetch.span,
+            span: fetch.call.span.clone(),
         };
         flight.link(call);
         flights.insert(self.key, flight.clone());
@@ -129,7 +168,7 @@ impl Task {
         drop(flights);
         tokio::spawn(async move {
             let result = fetch.answer.await;
-            let end = self.settle(result);
+            let end = self.settle(&fetch.call, result);
             // Whoever looks from now on finds what came of it, so it is no longer under way.
             drop(self);
             let _ = tell.send(Some(end));
@@ -137,11 +176,17 @@ impl Task {
         flight
     }
 
-    fn settle(&mut self, result: Result<(Issued, Duration), UpstreamError>) -> End {
+    fn settle(&mut self, call: &Call, result: Result<(Issued, Duration), UpstreamError>) -> End {
         let now = Instant::now();
+        if let Some(span) = &call.span {
+            span.end_with(result.is_err().then_some("no_token"));
+        }
         let doubt = match &result {
             Ok(_) => None,
-            Err(error) => Some(error.password_doubt()),
+            Err(error) => {
+                self.report(call, error);
+                Some(error.password_doubt())
+            }
         };
         let replaces = self.renewed.is_none();
         let id = &self.conference_id;
@@ -153,12 +198,19 @@ impl Task {
                     place.prove();
                 }
             }
-            (Some(doubt @ (PasswordDoubt::Perhaps | PasswordDoubt::Wrong)), Some(place)) => {
-                place.keep(doubt, now);
-            }
-            (Some(_), _) => {}
+            (Some(PasswordDoubt::None), _) | (Some(_), None) => {}
+            (Some(doubt), Some(place)) => place.keep(doubt, now),
         }
         end
+    }
+
+    /// Tells the operator, once for all that wait for it. Their own lines say what it meant to each.
+    fn report(&self, call: &Call, error: &UpstreamError) {
+        match error.password_doubt() {
+            // The caller's own affair.
+            PasswordDoubt::Wrong | PasswordDoubt::Perhaps => line!(Level::INFO, self, call, error),
+            PasswordDoubt::Locked | PasswordDoubt::None => line!(Level::WARN, self, call, error),
+        }
     }
 }
 

@@ -128,11 +128,12 @@ impl Store {
                 if self.remembers {
                     self.memory.remember(key, doubt, &error, now);
                 }
-                let is_refused = doubt != PasswordDoubt::None;
-                self.metrics.token_request(match is_refused {
-                    true => TokenRequest::Refused,
-                    false => TokenRequest::Failed,
-                });
+                match (&*error, doubt) {
+                    // Nothing was asked.
+                    (UpstreamError::KnownDown(_), _) => {}
+                    (_, PasswordDoubt::None) => self.metrics.token_request(TokenRequest::Failed),
+                    _ => self.metrics.token_request(TokenRequest::Refused),
+                }
                 Err(error)
             }
         }

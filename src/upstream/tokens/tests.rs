@@ -2,15 +2,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::*;
 use crate::call::{Call, Caller, Identity, Outcome, Peer};
+use crate::command::{Credential, UpdateCommand};
 use crate::deadline::Deadline;
+use crate::secret::ControlToken;
+use crate::setting::Values;
 use crate::telemetry::metrics::Metrics as Page;
 use crate::upstream::answer::Issued;
 use crate::upstream::error_code;
-use crate::upstream::refusal::Role;
+use crate::upstream::pass::Pass;
+use crate::upstream::refusal::{Basis, Refusal, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIFE: Duration = Duration::from_secs(1800);
@@ -19,8 +23,15 @@ const LIFE: Duration = Duration::from_secs(1800);
 #[derive(Clone, Copy)]
 enum Issuer {
     Issues(Duration),
+    SaysNoLife,
     Refuses(&'static str),
     Fails,
+    /// Its own time is over.
+    TimesOut,
+    /// It is not asked.
+    IsDown,
+    /// By a bug.
+    Panics,
     Hangs,
 }
 
@@ -65,20 +76,31 @@ impl Bench {
         let answer = Box::pin(async move {
             sleep(takes).await;
             match issuer {
-                Issuer::Issues(life) => {
+                Issuer::Issues(_) | Issuer::SaysNoLife => {
+                    let life = match issuer {
+                        Issuer::Issues(life) => Some(life),
+                        _ => None,
+                    };
                     let issued = Issued {
                         token: format!("cnr{number}").into(),
-                        life: Some(life),
+                        life,
                         role: Role::Host,
                     };
                     Ok((issued, takes))
                 }
                 Issuer::Refuses(code) => Err(refused(code)),
                 Issuer::Fails => Err(UpstreamError::Refused(Box::new(Refusal::of_status(503)))),
+                Issuer::TimesOut => Err(UpstreamError::DeadlineExceeded {
+                    allowed: takes,
+                    progress: Progress::Sent,
+                }),
+                Issuer::IsDown => Err(UpstreamError::KnownDown(SECOND)),
+                Issuer::Panics => panic!("a bug"),
                 Issuer::Hangs => std::future::pending().await,
             }
         });
-        Fetch { span: None, answer }
+        let call = Arc::new(call().token_call(10 * SECOND));
+        Fetch { call, answer }
     }
 
     /// The token that the call gets.
@@ -109,6 +131,14 @@ fn call_of(last: u8, limit: Duration) -> Call {
 
 fn call() -> Call {
     call_of(1, 10 * SECOND)
+}
+
+/// Why no token was obtained.
+fn cause(error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::NoToken(error) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What was told, if it was a refusal of the façade's own.
@@ -321,6 +351,28 @@ async fn a_call_waits_no_longer_than_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_joins_late_has_its_own_time() {
+    let bench = Bench {
+        takes: 10 * SECOND,
+        ..Bench::new()
+    };
+    bench.set(Issuer::TimesOut);
+    let first = call();
+    let joins = async {
+        sleep(9 * SECOND).await;
+        let late = call_of(2, 10 * SECOND);
+        let started = Instant::now();
+        let failed = bench.get(&late, "1", "pw").await.unwrap_err();
+        (failed, started.elapsed())
+    };
+    let (told, (failed, took)) = tokio::join!(bench.get(&first, "1", "pw"), joins);
+    assert!(cause(&told.unwrap_err()).contains("deadline"));
+    assert!(cause(&failed).contains("deadline"), "{failed:?}");
+    assert!((9 * SECOND..=10 * SECOND).contains(&took), "{took:?}");
+    assert_eq!(bench.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_that_are_over_on_arrival_are_not_asked_for_for_ever() {
     let bench = Bench {
         takes: 2 * SECOND,
@@ -328,7 +380,7 @@ async fn tokens_that_are_over_on_arrival_are_not_asked_for_for_ever() {
     };
     bench.set(Issuer::Issues(SECOND));
     let failed = bench.get(&call(), "1", "pw").await.unwrap_err();
-    assert!(failed.is_refused_token(), "{failed:?}");
+    assert_eq!(cause(&failed), "no token could be used", "{failed:?}");
     assert_eq!(bench.asked(), 3);
 }
 
@@ -443,41 +495,188 @@ async fn meetings_that_begin_free_the_places_of_their_passwords() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_locked_login_takes_no_place() {
+async fn a_locked_login_counts_against_its_meeting_and_not_against_its_caller() {
     let bench = Bench::new();
     bench.set(Issuer::Refuses("MMC.111072064"));
     for number in 0..30 {
         let refused = bench.get(&call(), &number.to_string(), "pw").await;
         assert!(refused.unwrap_err().is_refused_token());
     }
+    assert_eq!(bench.asked(), 30);
+    for guess in 0..12 {
+        let told = bench.get(&call(), "locked", &guess.to_string()).await;
+        assert_eq!(withheld(told).is_some(), guess >= 3, "{guess}");
+    }
+    assert_eq!(bench.asked(), 33);
+    bench.set(Issuer::Issues(LIFE));
+    let other = call_of(2, 10 * SECOND);
+    bench.get(&other, "locked", "right").await.unwrap();
+    bench.get(&call(), "another", "right").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_over_is_taken_by_one_that_waits() {
+    let bench = Bench::new();
+    bench.set(Issuer::Refuses("MMC.111071091"));
+    for number in 0..19 {
+        let refused = bench.get(&call(), &number.to_string(), "pw").await;
+        assert!(refused.unwrap_err().is_refused_token());
+    }
+    bench.set(Issuer::Hangs);
+    let hangs = call_of(1, 60 * SECOND);
+    let waits = async {
+        sleep(45 * SECOND).await;
+        bench.set(Issuer::Issues(LIFE));
+        bench.get(&call_of(1, 10 * SECOND), "other", "pw").await
+    };
+    let (_, waited) = tokio::join!(bench.get(&hangs, "hung", "pw"), waits);
+    waited.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewals_leave_room_for_first_requests() {
+    const MEETINGS: usize = 3000;
+    let bench = Bench::with(10_000, false);
+    let calls: Vec<_> = (0..MEETINGS).map(|_| call()).collect();
+    let get_all = || {
+        let calls = calls.iter().enumerate();
+        join_all(calls.map(|(number, call)| {
+            let bench = &bench;
+            async move { bench.get(call, &number.to_string(), "pw").await }
+        }))
+    };
+    assert!(get_all().await.iter().all(Result::is_ok));
+    bench.set(Issuer::Hangs);
+    sleep(LIFE - 30 * SECOND).await;
+    assert!(get_all().await.iter().all(Result::is_ok));
+    assert_eq!(bench.asked(), MEETINGS + 2048, "half of all that may be");
+    bench.set(Issuer::Issues(LIFE));
+    bench.get(&call(), "new", "pw").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_never_asked_for_is_no_request() {
+    let bench = Bench::new();
+    for (issuer, failed) in [(Issuer::IsDown, 0), (Issuer::Fails, 1)] {
+        bench.set(issuer);
+        bench.get(&call(), "1", "pw").await.unwrap_err();
+        let page = bench.page.page();
+        let line = format!("token_requests_total{{result=\"failed\"}} {failed}\n");
+        assert!(page.contains(&line), "{line}{page}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_token_that_was_used_least_recently_goes_first() {
+    let bench = Bench::with(3, true);
+    for id in ["1", "2", "3", "1", "3", "4"] {
+        bench.get(&call(), id, "pw").await.unwrap();
+        bench.tokens.store.sweep();
+    }
+    for (id, asked) in [("1", 4), ("3", 4), ("4", 4), ("2", 5)] {
+        bench.get(&call(), id, "pw").await.unwrap();
+        assert_eq!(bench.asked(), asked, "{id}");
+    }
+}
+
+/// Runs `story`, and returns the log.
+fn told_of<F: Future<Output = ()>>(story: impl FnOnce() -> F) -> Vec<String> {
+    crate::telemetry::tests::capture(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(story());
+    })
+}
+
+#[test]
+fn a_request_that_fails_is_told_once_however_many_wait_and_if_nobody_does() {
+    for (issuer, level, cause) in [
+        (Issuer::Fails, "WARN", "the upstream refused: HTTP 503"),
+        (
+            Issuer::Refuses("MMC.111071091"),
+            "INFO",
+            "the upstream refused: HTTP 400",
+        ),
+        (
+            Issuer::Refuses("MMC.111072064"),
+            "WARN",
+            "the upstream refused: HTTP 400",
+        ),
+    ] {
+        let lines = told_of(async || {
+            let bench = Bench::new();
+            bench.set(issuer);
+            let calls: Vec<_> = (0..10).map(|_| call_of(1, SECOND / 10)).collect();
+            join_all(calls.iter().map(|call| bench.get(call, "9", "pw"))).await;
+            sleep(SECOND).await;
+        });
+        let [line] = &lines[..] else {
+            panic!("{lines:?}");
+        };
+        for part in [
+            format!("\"level\":\"{level}\""),
+            "\"conference_id\":\"9\"".to_owned(),
+            "\"renewal\":false".to_owned(),
+            "\"request_id\":".to_owned(),
+            format!("\"cause\":\"{cause}\""),
+        ] {
+            assert!(line.contains(&part), "{part}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_renewal_that_fails_is_told_as_one() {
+    let lines = told_of(async || {
+        let bench = Bench::new();
+        bench.get(&call(), "9", "pw").await.unwrap();
+        bench.set(Issuer::Fails);
+        sleep(LIFE - 30 * SECOND).await;
+        bench.get(&call(), "9", "pw").await.unwrap();
+        sleep(SECOND).await;
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("\"renewal\":true"), "{lines:?}");
+}
+
+#[test]
+fn a_life_that_is_assumed_is_told_once() {
+    let lines = told_of(async || {
+        let bench = Bench::new();
+        bench.set(Issuer::SaysNoLife);
+        for id in ["1", "2", "3"] {
+            bench.get(&call(), id, "pw").await.unwrap();
+        }
+        sleep(LIFE - 63 * SECOND).await;
+        bench.get(&call(), "1", "pw").await.unwrap();
+        assert_eq!(bench.asked(), 3, "it is half an hour");
+    });
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("half an hour"), "{lines:?}");
 }
 
 #[test]
 fn displaced_tokens_are_told_but_not_those_that_a_renewal_displaces() {
     let run = |own: bool| {
-        crate::telemetry::tests::capture(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.enable_all().start_paused(true).build();
-            runtime.unwrap().block_on(async {
-                let bench = Bench::new();
-                for _ in 0..10 {
-                    let password = &Password::new("pw");
-                    let call = &call();
-                    let want = Want {
-                        call,
-                        conference_id: "1",
-                        password,
-                    };
-                    let kept = bench.tokens.get(want, |_| bench.fetch()).await.unwrap();
-                    if own {
-                        // Its renewal is on the way when it is refused.
-                        sleep(LIFE - 30 * SECOND).await;
-                        bench.get(call, "1", "pw").await.unwrap();
-                    }
-                    kept.reject();
-                    sleep(SECOND).await;
+        told_of(async || {
+            let bench = Bench::new();
+            for _ in 0..10 {
+                let password = &Password::new("pw");
+                let call = &call();
+                let want = Want {
+                    call,
+                    conference_id: "1",
+                    password,
+                };
+                let kept = bench.tokens.get(want, |_| bench.fetch()).await.unwrap();
+                if own {
+                    // Its renewal is on the way when it is refused.
+                    sleep(LIFE - 30 * SECOND).await;
+                    bench.get(call, "1", "pw").await.unwrap();
                 }
-            });
+                kept.reject();
+                sleep(SECOND).await;
+            }
         })
     };
     let told = |lines: Vec<String>| {
@@ -486,4 +685,68 @@ fn displaced_tokens_are_told_but_not_those_that_a_renewal_displaces() {
     };
     assert_eq!(told(run(false)), 2, "the fourth and the eighth");
     assert_eq!(told(run(true)), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_panics_is_lost_to_all_that_wait_and_the_next_is_made() {
+    let bench = Bench::new();
+    bench.set(Issuer::Panics);
+    let calls: Vec<_> = (0..10).map(|_| call()).collect();
+    for told in join_all(calls.iter().map(|call| bench.get(call, "1", "4711:x"))).await {
+        assert!(!Password::new("4711:x").is_within(&format!("{told:?}")));
+        assert_eq!(withheld(told), Some(Withheld::TaskLost));
+    }
+    bench.set(Issuer::Issues(LIFE));
+    assert_eq!(bench.get(&call(), "1", "4711:x").await.unwrap(), "cnr1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_holds_a_secret_prints_it() {
+    const TOKEN: &str = "stb7f3a9c0d1e2f4a5b6";
+    let (password, token) = (
+        Password::new("Pass.word-4711?x"),
+        ControlToken::new(HeaderValue::from_static(TOKEN)),
+    );
+    let issued = || Issued {
+        token: TOKEN.into(),
+        life: None,
+        role: Role::Host,
+    };
+    let (call, page) = (call(), &mut Page::default());
+    let want = Want {
+        call: &call,
+        conference_id: "1",
+        password: &password,
+    };
+    let tokens = Tokens::new(1, true, Arc::new(Metrics::register(page.registry()))).unwrap();
+    let fetch = |_| Fetch {
+        call: Arc::new(want.call.token_call(SECOND)),
+        answer: Box::pin(async move { Ok((issued(), SECOND)) }),
+    };
+    let kept = tokens.get(want, fetch).await.unwrap();
+    let credentials = [
+        Credential::Token(token.clone()),
+        Credential::Password(password.clone()),
+    ];
+    let commands = credentials.map(|credential| UpdateCommand {
+        conference_id: "1".to_owned(),
+        settings: Values::default(),
+        credential,
+    });
+    for printed in [
+        format!("{password:?} {password:#?}"),
+        format!("{token:?}"),
+        format!("{:?}", Pass::Token(token.clone())),
+        format!("{:?}", Pass::Obtained(token.clone(), password.clone())),
+        format!("{:?}", Pass::Password(password.clone())),
+        format!("{:?}", Pass::Password(password.clone()).secrets()),
+        format!("{:?}", issued()),
+        format!("{kept:?}"),
+        format!("{tokens:?}"),
+        format!("{want:?}"),
+        format!("{commands:?}"),
+    ] {
+        assert!(!password.is_within(&printed), "{printed}");
+        assert!(!token.is_within(&printed), "{printed}");
+    }
 }

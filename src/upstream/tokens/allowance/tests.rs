@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use super::*;
 
@@ -63,12 +64,12 @@ async fn a_place_that_is_not_kept_is_given_back_to_whoever_waits() {
     let mut places: Vec<_> = (0..3)
         .map(|number| all.take(&caller(1), "a", key(number), now).unwrap())
         .collect();
-    let Err(Full::Wait(freed)) = all.take(&caller(1), "a", key(3), now) else {
+    let Err(Full::Wait(waiting)) = all.take(&caller(1), "a", key(3), now) else {
         panic!("one may be given back");
     };
     places.pop().unwrap().keep(PERHAPS, now);
     drop(places.pop());
-    freed.await;
+    waiting.wait(SECOND).await.expect("one was given back");
     let place = all.take(&caller(1), "a", key(3), now).unwrap();
     place.keep(PERHAPS, now);
     places.pop().unwrap().keep(PERHAPS, now);
@@ -89,15 +90,15 @@ async fn those_that_wait_learn_that_no_place_is_given_back() {
         .collect();
     let waiting: Vec<_> = (0..2)
         .map(|_| match all.take(&caller(1), "x", key(99), now) {
-            Err(Full::Wait(freed)) => freed,
+            Err(Full::Wait(waiting)) => waiting,
             other => panic!("{other:?}"),
         })
         .collect();
     for place in places {
         place.keep(PERHAPS, now);
     }
-    for freed in waiting {
-        freed.await;
+    for waiting in waiting {
+        waiting.wait(SECOND).await.expect("all are judged");
     }
 }
 
@@ -167,13 +168,57 @@ async fn whoever_goes_on_without_a_place_leaves_it_to_the_next() {
         .collect();
     let mut waiting: Vec<_> = (0..5)
         .map(|_| match all.take(&caller(1), "x", key(99), now) {
-            Err(Full::Wait(freed)) => freed,
+            Err(Full::Wait(waiting)) => waiting,
             other => panic!("{other:?}"),
         })
         .collect();
     places.pop();
-    for freed in waiting.drain(..) {
-        freed.await;
-        all.pass_on(&caller(1));
+    for waiting in waiting.drain(..) {
+        let holder = waiting.wait(SECOND).await.expect("the one before left it");
+        all.pass_on(&holder);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bucket_of_all_the_others_is_passed_on_even_when_there_is_room_again() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let bytes = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+    let many: Vec<_> = (0..MAX_CALLERS)
+        .map(|number| {
+            let caller = Caller::Address(IpAddr::V4(bytes(number).into()));
+            all.take(&caller, "a", key(0), now).unwrap()
+        })
+        .collect();
+    let late = Caller::Address(IpAddr::V4(Ipv4Addr::BROADCAST));
+    let mut places: Vec<_> = (0..20)
+        .map(|number| {
+            all.take(&late, &number.to_string(), key(number), now)
+                .unwrap()
+        })
+        .collect();
+    let mut waiting: Vec<_> = (0..2)
+        .map(|_| match all.take(&late, "x", key(99), now) {
+            Err(Full::Wait(waiting)) => waiting,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    drop(many);
+    places.pop();
+    for waiting in waiting.drain(..) {
+        let holder = waiting.wait(SECOND).await.expect("the one before left it");
+        all.pass_on(&holder);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_of_locked_logins_are_bounded_as_well() {
+    let (all, now) = (Arc::<Allowances>::default(), Instant::now());
+    let take = |number: u8| all.take(&caller(1), &number.to_string(), key(number), now);
+    for number in 0..100 {
+        take(number).unwrap().keep(PasswordDoubt::Locked, now);
+    }
+    assert_eq!(refused(take(100)), Some(60 * SECOND));
+    let again: Vec<_> = (0..20).map(|number| take(number).unwrap()).collect();
+    assert_eq!(refused(take(20)), None, "they may all be wrong by now");
+    drop(again);
 }

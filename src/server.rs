@@ -18,11 +18,13 @@ use crate::workers::Workers;
 pub(crate) mod admission;
 mod answer;
 pub(crate) mod connection;
+mod frames;
 pub(crate) mod layers;
 pub mod metrics;
 pub(crate) mod permits;
 pub(crate) mod record;
 pub(crate) mod rescue;
+mod seldom;
 mod settings;
 pub(crate) mod streams;
 pub mod tls;
@@ -149,7 +151,7 @@ impl Server {
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
             },
-            streams: Arc::new(All::new(self.connections.malformed())),
+            streams: Arc::new(All::new(&self.connections, self.layers.limit)),
             phase,
         };
         let bounds = accept::Bounds {

@@ -147,6 +147,17 @@ impl Verdict {
             ..Self::ours(Code::Unavailable, "SHUTTING_DOWN", message)
         }
     }
+
+    /// We closed the connection because its client costs the others too much.
+    pub fn thrown_out(call: &Call) -> Self {
+        let message = "The connection was closed: its client left answers, reset streams as fast as it could, \
+                       or did not end its headers."
+            .to_owned();
+        Self {
+            outcome: call.outcome(),
+            ..Self::ours(Code::Unavailable, "CONNECTION_ABUSED", message)
+        }
+    }
 }
 
 /// A call that did not come through the door, where its record is made: a bug in the wiring.

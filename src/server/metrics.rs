@@ -28,8 +28,24 @@ pub struct Calls {
 pub struct Connections {
     open: Gauge,
     malformed: Counter,
+    closed: [Counter; Closing::LABELS.len()],
     /// When the chain in use ends; nothing where there is none.
     certificate: Family<[(&'static str, &'static str); 0], Gauge>,
+}
+
+/// Why we end a connection before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Its client leaves answers for too long, or too many where memory is short.
+    Untaken,
+    /// It resets streams as fast as it can.
+    Resets,
+    /// It does not end its headers.
+    Headers,
+    /// It does not speak HTTP/2 in time.
+    Silent,
+    /// It has spent half of what the HTTP/2 library bears in a connection's life, and is asked to make a new one.
+    Worn,
 }
 
 /// Counts a connection for as long as it lives.
@@ -115,6 +131,13 @@ impl Connections {
                 "meeting_control_malformed_requests",
                 "Requests that break the rules of HTTP/2, and were reset before any service saw them",
             ),
+            closed: counters(
+                registry,
+                "meeting_control_connections_closed",
+                "Connections ended before their time, because of what their clients did",
+                "reason",
+                Closing::LABELS,
+            ),
             certificate,
         }
     }
@@ -122,6 +145,11 @@ impl Connections {
     /// Counts requests that break the rules of HTTP/2.
     pub(super) fn malformed(&self) -> Counter {
         self.malformed.clone()
+    }
+
+    /// Counts connections that are ended before their time.
+    pub(super) fn closed(&self) -> [Counter; Closing::LABELS.len()] {
+        self.closed.clone()
     }
 
     /// A connection was accepted; it is closed when the return value is dropped.
@@ -136,6 +164,21 @@ impl Connections {
             Some(end) => _ = self.certificate.get_or_create(&[]).set(end),
             None => self.certificate.clear(),
         }
+    }
+}
+
+impl Closing {
+    /// In the order of the reasons.
+    pub(super) const LABELS: [&str; 5] = ["untaken", "resets", "headers", "silent", "worn"];
+
+    /// As metrics and the log say it.
+    pub(super) fn label(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
+
+    /// Whether the client costs the others too much.
+    pub(super) fn is_abuse(self) -> bool {
+        matches!(self, Self::Untaken | Self::Resets | Self::Headers)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::workers::Workers;
 
 pub(crate) mod admission;
 mod answer;
+mod arriving;
 pub(crate) mod connection;
 mod frames;
 pub(crate) mod layers;

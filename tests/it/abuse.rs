@@ -164,6 +164,39 @@ async fn reflection_that_nobody_takes_is_limited_over_all_connections() {
 }
 
 #[tokio::test]
+async fn calls_that_are_refused_before_they_have_arrived_do_not_wear_out_their_connection() {
+    const AT_ONCE: u32 = 200;
+    const ROUNDS: u32 = 42;
+    let (facade, _upstream) = facade().await;
+    let mut client = RawClient::connect(&facade).await;
+    let headers = request("/unknown.Service/Method", &[]);
+    // Half of what the library would bear, were they not read.
+    for round in 0..ROUNDS {
+        let streams = (0..AT_ONCE).map(|number| 2 * (round * AT_ONCE + number) + 1);
+        let opening = streams.clone();
+        let opening = opening.flat_map(|stream| frame(HEADERS, END_HEADERS, stream, &headers));
+        client
+            .0
+            .write_all(&opening.collect::<Vec<_>>())
+            .await
+            .unwrap();
+        client.all_ended(streams.clone()).await;
+        let late = streams.flat_map(|stream| {
+            [
+                frame(DATA, 0, stream, b"x"),
+                frame(DATA, END_STREAM, stream, b""),
+            ]
+            .concat()
+        });
+        client.0.write_all(&late.collect::<Vec<_>>()).await.unwrap();
+    }
+    let last = 2 * ROUNDS * AT_ONCE + 1;
+    client.call(last, &[]).await;
+    client.ended(last).await;
+    assert_eq!(facade.metric(&closed("worn")), 0.0);
+}
+
+#[tokio::test]
 async fn a_connection_on_which_empty_frames_pile_up_is_replaced_before_it_breaks() {
     let (facade, _upstream) = facade().await;
     let mut client = RawClient::connect(&facade).await;

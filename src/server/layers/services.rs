@@ -19,6 +19,7 @@ use crate::names::METHOD_PATH;
 use crate::proto::v1::meeting_control_server::MeetingControlServer;
 use crate::server::admission::Admission;
 use crate::server::answer::Answer;
+use crate::server::arriving::Arriving;
 use crate::server::record::Record;
 use crate::server::rescue::Rescue;
 use crate::server::streams::{Kind, Streams, TooMany, Work};
@@ -47,7 +48,7 @@ pub(super) type Stack<S> = Record<Rescue<Admission<S>>>;
 
 /// An answer that is being made; a rare one is boxed, so that the others need no room for it.
 type Making = Either<
-    Oneshot<Stack<MeetingControlServer<Service>>, Request<Incoming>>,
+    Oneshot<Stack<MeetingControlServer<Service>>, Request<Arriving>>,
     BoxFuture<'static, Result<Response<Body>, Infallible>>,
 >;
 
@@ -68,6 +69,7 @@ impl Services {
         request: Request<Incoming>,
         streams: &Arc<Streams>,
     ) -> Answering {
+        let request = request.map(Arriving::from);
         let path = request.uri().path();
         if path == METHOD_PATH {
             let ours = self.ours.clone().oneshot(request);

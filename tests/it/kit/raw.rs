@@ -1,5 +1,7 @@
 //! HTTP/2 by hand, to send what no library would, and to see the frames as they are.
 
+use std::collections::BTreeSet;
+
 use meeting_control::names::METHOD_PATH;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -80,6 +82,17 @@ impl RawClient {
             }
         };
         timeout(PATIENCE, ending).await.expect("it ends")
+    }
+
+    /// Waits until all of `streams` have been ended by the other side, in any order.
+    pub async fn all_ended(&mut self, streams: impl Iterator<Item = u32>) {
+        let mut open: BTreeSet<_> = streams.collect();
+        let ending = async {
+            while !open.is_empty() {
+                open.remove(&self.next_end().await.1);
+            }
+        };
+        timeout(PATIENCE, ending).await.expect("all end");
     }
 
     /// The kind of the next frame that ends a stream, and which.

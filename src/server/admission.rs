@@ -20,6 +20,12 @@ use super::permits::{Kept, Permits};
 use crate::call::{Call, Identity, Peer};
 use crate::status::Verdict;
 
+/// The most header fields of a request, as each costs several times what it travels in, and their bytes. A token that is
+/// too long has room in them, to be told so.
+const MAX_HEADERS: (usize, usize) = (64, 16 * 1024);
+/// What HTTP/2 counts for a field beside its name and value.
+const FIELD: usize = 32;
+
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern(String);
@@ -111,6 +117,13 @@ impl<S> Admission<S> {
         let Some(peer) = peer.filter(|peer| peer.may_call()) else {
             return Err(Box::new(Verdict::not_admitted()));
         };
+        let headers = request.headers().iter();
+        let bytes = headers.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+        let (fields, bytes) = (request.headers().len(), bytes.sum());
+        if fields > MAX_HEADERS.0 || bytes > MAX_HEADERS.1 {
+            let verdict = Verdict::too_many_headers(fields, bytes, MAX_HEADERS);
+            return Err(Box::new(verdict));
+        }
         // Every call has a record by now.
         let call = request.extensions().get::<Arc<Call>>();
         let due = call.map_or_else(Instant::now, |call| call.deadline.due());

@@ -22,8 +22,8 @@ use super::streams::{All, Life, Streams};
 use super::wire::Watched;
 use crate::call::Peer;
 
-/// The largest header list; a token that is too long has room in it, to be told so. Up to four times as much, a
-/// request that has more costs its own stream alone.
+/// The largest header list that comes in, to be told by us that it is too large. Up to four times as much, a request
+/// that has more costs its own stream alone.
 const MAX_HEADERS: u32 = 32 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;

@@ -320,6 +320,27 @@ async fn headers_that_are_too_many_cost_their_own_stream_alone() {
 }
 
 #[tokio::test]
+async fn more_header_fields_than_anybody_needs_are_refused_before_anything_is_held() {
+    let (facade, _upstream) = facade().await;
+    let mut client = RawClient::connect(&facade).await;
+    let handled = |code| {
+        let code = format!("grpc_code=\"{code}\"}} ");
+        facade.metric(&format!("grpc_server_handled_total{{grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\",{code}"))
+    };
+    // Two are there already.
+    client.call(1, &[("a", "b"); 62]).await;
+    client.ended(1).await;
+    assert_eq!(handled("OK"), 1.0);
+    let headers = request(METHOD_PATH, &[("a", "b"); 63]);
+    client
+        .send(HEADERS, END_HEADERS, 3, &headers)
+        .await
+        .unwrap();
+    client.ended(3).await;
+    assert_eq!(handled("InvalidArgument"), 1.0);
+}
+
+#[tokio::test]
 async fn a_connection_whose_headers_do_not_end_is_closed() {
     let (facade, _upstream) = facade().await;
     let mut client = RawClient::connect(&facade).await;

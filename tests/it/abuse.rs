@@ -78,6 +78,10 @@ async fn a_permit_is_held_until_the_answer_is_taken_and_then_the_connection_is_c
     greedy.closed().await;
     assert!(started.elapsed() < Duration::from_secs(8));
     assert_eq!(facade.metric(&closed("untaken")), 1.0);
+    eventually("nothing is held", || {
+        facade.metric("meeting_control_untaken_answers ") == 0.0
+    })
+    .await;
     facade.lock(MEETING).await.unwrap();
 }
 

@@ -1,10 +1,10 @@
 //! What the streams of all connections have in common.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use crate::call::Peer;
 use crate::server::metrics::{Closing, Connections};
@@ -12,14 +12,14 @@ use crate::server::seldom::Seldom;
 
 /// The most answers of all connections that are held until their clients take them. Beyond it, connections that leave
 /// several are closed.
-pub(super) const MAX_HELD: usize = 10_240;
+pub(super) const MAX_HELD: i64 = 10_240;
 
 /// The streams of all connections.
 #[derive(Debug, Default)]
 pub(in crate::server) struct All {
     /// The longest time for a call.
     pub(super) limit: Duration,
-    pub(super) held: AtomicUsize,
+    pub(super) held: Gauge,
     pub(super) malformed: Counter,
     pub(super) closed: [Counter; Closing::LABELS.len()],
     told_malformed: Seldom,
@@ -37,6 +37,7 @@ impl All {
     pub(in crate::server) fn new(connections: &Connections, limit: Duration) -> Self {
         Self {
             limit,
+            held: connections.untaken(),
             malformed: connections.malformed(),
             closed: connections.closed(),
             ..Self::default()
@@ -45,12 +46,12 @@ impl All {
 
     /// Whether there are more answers than memory is meant for.
     pub(super) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > MAX_HELD
+        self.held.get() > MAX_HELD
     }
 
     /// An answer is held until its client takes it.
     pub(super) fn hold(self: &Arc<Self>) -> Counted {
-        self.held.fetch_add(1, Ordering::Relaxed);
+        self.held.inc();
         Counted(Arc::clone(self))
     }
 
@@ -92,6 +93,6 @@ impl All {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Ordering::Relaxed);
+        self.0.held.dec();
     }
 }

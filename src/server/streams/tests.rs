@@ -256,7 +256,7 @@ async fn a_process_that_gets_no_time_does_not_judge() {
 async fn where_memory_is_short_several_answers_left_from_one_look_to_the_next_are_abuse() {
     for (answers, is_abuse) in [(8, false), (9, true)] {
         let streams = streams();
-        streams.all.held.store(MAX_HELD, Ordering::Relaxed);
+        streams.all.held.set(MAX_HELD);
         for number in 0..answers {
             streams.open(2 * number + 1);
             drop(streams.begin(Kind::Other));
@@ -267,7 +267,7 @@ async fn where_memory_is_short_several_answers_left_from_one_look_to_the_next_ar
     // However many streams there are whose answers are being made.
     let streams = streams();
     let mut working = Vec::new();
-    streams.all.held.store(MAX_HELD + 1, Ordering::Relaxed);
+    streams.all.held.set(MAX_HELD + 1);
     for number in 0..200 {
         streams.open(2 * number + 1);
         working.push(streams.begin(Kind::Ours).unwrap());
@@ -337,7 +337,7 @@ async fn streams_after_the_last_that_is_served_are_none() {
 async fn the_answers_of_all_connections_are_counted_until_they_are_taken_or_gone() {
     let all = Arc::new(All::default());
     let streams = Streams::new(Arc::clone(&all), LIFE);
-    let held = || all.held.load(Ordering::Relaxed);
+    let held = || all.held.get();
     for stream in [1, 3, 5] {
         streams.open(stream);
         drop(streams.begin(Kind::Other));

@@ -51,6 +51,7 @@ pub(super) struct Streams {
     worn: Notify,
     /// Our last call has been answered, and its answer taken.
     ours_done: Notify,
+    is_waited: AtomicBool,
 }
 
 /// An answer that is being made.
@@ -82,6 +83,7 @@ impl Streams {
             busy: Notify::new(),
             worn: Notify::new(),
             ours_done: Notify::new(),
+            is_waited: AtomicBool::new(false),
         })
     }
 
@@ -182,6 +184,7 @@ impl Streams {
 
     /// Resolves when no call of ours is open, and no answer to one has still to be taken.
     pub(super) async fn ours_done(&self) {
+        self.is_waited.store(true, Ordering::Relaxed);
         loop {
             let done = self.ours_done.notified();
             if !self.state().has_ours() {
@@ -192,7 +195,7 @@ impl Streams {
     }
 
     fn tell(&self, state: &State) {
-        if !state.has_ours() {
+        if self.is_waited.load(Ordering::Relaxed) && !state.has_ours() {
             self.ours_done.notify_waiters();
         }
         if state.is_worn(self.life) {

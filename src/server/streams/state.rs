@@ -30,6 +30,8 @@ pub(super) struct State {
     last: Option<u32>,
     /// The stream whose headers are there in part, and since when.
     partial: Option<(u32, Instant)>,
+    /// Whether the client has reset some in this turn, before their answers were begun.
+    has_cancelled: bool,
     /// How many answers have been begun.
     begun: u64,
     /// Streams that the client has reset beyond what it may in the time until the last of them.
@@ -114,7 +116,10 @@ impl State {
         self.wear.end(stream);
         match self.find(stream) {
             // The library brings it to us all the same.
-            Ok(at) if self.open[at].answer.is_none() => self.open[at].is_cancelled = true,
+            Ok(at) if self.open[at].answer.is_none() => {
+                self.open[at].is_cancelled = true;
+                self.has_cancelled = true;
+            }
             Ok(at) => _ = self.open.remove(at),
             Err(_) => {}
         }
@@ -125,14 +130,17 @@ impl State {
     /// The library does not say for which stream. It brings them in their order, and has refused by then what it
     /// does not bring.
     pub(super) fn begin(&mut self, kind: Kind) -> Option<u64> {
-        let answers = self.open.iter().filter_map(|stream| stream.answer.as_ref());
-        let as_many = answers.filter(|answer| answer.kind == kind && !answer.is_done);
-        if as_many.count() >= kind.max() {
-            return None;
+        if let Some(max) = kind.max() {
+            let answers = self.open.iter().filter_map(|stream| stream.answer.as_ref());
+            let as_many = answers.filter(|answer| answer.kind == kind && !answer.is_done);
+            if as_many.count() >= max {
+                return None;
+            }
         }
         self.begun += 1;
-        let mut streams = self.open.iter_mut();
-        if let Some(stream) = streams.find(|stream| stream.answer.is_none()) {
+        let begun = |stream: &Stream| stream.answer.is_some();
+        let next = self.open.iter().rposition(begun).map_or(0, |last| last + 1);
+        if let Some(stream) = self.open.get_mut(next) {
             stream.answer = Some(Answer {
                 number: self.begun,
                 kind,
@@ -145,7 +153,7 @@ impl State {
 
     /// The library has brought all streams that have come, but for one whose headers are not whole.
     pub(super) fn end_turn(&mut self) {
-        if !self.open.iter().any(|stream| stream.is_cancelled) {
+        if !std::mem::take(&mut self.has_cancelled) {
             return;
         }
         // A stream that was reset may have been refused as well, and never brought: then what was taken for its answer
@@ -222,10 +230,19 @@ impl State {
     }
 
     fn find_answer(&mut self, number: u64) -> Option<&mut Answer> {
-        let mut answers = self
+        let before = |answer: &Answer| answer.number < number;
+        // They are in their order, but for those that have been moved.
+        let at = self
             .open
-            .iter_mut()
-            .filter_map(|stream| stream.answer.as_mut());
-        answers.find(|answer| answer.number == number)
+            .partition_point(|stream| stream.answer.as_ref().is_some_and(before));
+        let is_it = |stream: &Stream| {
+            let answer = stream.answer.as_ref();
+            answer.is_some_and(|answer| answer.number == number)
+        };
+        let at = match self.open.get(at).is_some_and(is_it) {
+            true => at,
+            false => self.open.iter().position(is_it)?,
+        };
+        self.open[at].answer.as_mut()
     }
 }

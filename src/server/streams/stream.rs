@@ -58,12 +58,12 @@ pub(super) struct Untaken {
 }
 
 impl Kind {
-    /// How many a connection may have.
-    pub(super) fn max(self) -> usize {
+    /// How many a connection may have, if there is a limit.
+    pub(super) fn max(self) -> Option<usize> {
         match self {
-            Self::Ours | Self::Other => usize::MAX,
-            Self::Watch => MAX_WATCHES,
-            Self::Reflection => MAX_REFLECTIONS,
+            Self::Ours | Self::Other => None,
+            Self::Watch => Some(MAX_WATCHES),
+            Self::Reflection => Some(MAX_REFLECTIONS),
         }
     }
 }

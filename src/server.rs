@@ -17,12 +17,15 @@ use crate::workers::Workers;
 
 pub(crate) mod admission;
 mod answer;
+mod arriving;
 pub(crate) mod connection;
+mod frames;
 pub(crate) mod layers;
 pub mod metrics;
 pub(crate) mod permits;
 pub(crate) mod record;
 pub(crate) mod rescue;
+mod seldom;
 mod settings;
 pub(crate) mod streams;
 pub mod tls;
@@ -35,6 +38,7 @@ pub use settings::ServerSettings;
 use layers::Services;
 use metrics::Connections;
 use permits::Permits;
+use seldom::Seldom;
 use streams::All;
 use tls::Tls;
 
@@ -61,7 +65,15 @@ struct Door {
     permits: Permits,
     bounds: Bounds,
     streams: Arc<All>,
+    told: Arc<Told>,
     phase: watch::Receiver<Phase>,
+}
+
+/// What is told of clients now and then, however often it happens.
+#[derive(Debug, Default)]
+struct Told {
+    handshakes: Seldom,
+    unlisted: Seldom,
 }
 
 impl Server {
@@ -149,7 +161,8 @@ impl Server {
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
             },
-            streams: Arc::new(All::new(self.connections.malformed())),
+            streams: Arc::new(All::new(&self.connections, self.layers.limit)),
+            told: Arc::default(),
             phase,
         };
         let bounds = accept::Bounds {
@@ -184,15 +197,21 @@ impl Door {
         let (stream, identity) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%address, cause = tls::explain(&error), "a TLS handshake failed");
+                if let Some(left_out) = self.told.handshakes.is_due() {
+                    let cause = tls::explain(&error);
+                    tracing::warn!(%address, cause, left_out, "a TLS handshake failed");
+                }
                 return;
             }
         };
         let peer = self.permits.peer(identity, ip);
-        if !peer.may_call() {
+        if !peer.may_call()
+            && let Some(left_out) = self.told.unlisted.is_due()
+        {
             tracing::warn!(
                 peer = peer.identity(),
                 %address,
+                left_out,
                 "a client's certificate has no name that --tls-client-allow lists",
             );
         }

@@ -115,6 +115,16 @@ impl Verdict {
         Self::ours(Code::PermissionDenied, "CLIENT_NOT_ALLOWED", message)
     }
 
+    /// The request has more headers than are taken.
+    pub fn too_many_headers(fields: usize, bytes: usize, max: (usize, usize)) -> Self {
+        let message = format!(
+            "The request has {fields} header fields of {bytes} bytes, and at most {} of {} bytes are taken; \
+             nothing was sent.",
+            max.0, max.1
+        );
+        Self::ours(Code::InvalidArgument, "TOO_MANY_HEADERS", message)
+    }
+
     /// Too many calls are under way here.
     pub fn overloaded(shed: Shed) -> Self {
         let message = match shed {
@@ -145,6 +155,17 @@ impl Verdict {
         Self {
             outcome: call.outcome(),
             ..Self::ours(Code::Unavailable, "SHUTTING_DOWN", message)
+        }
+    }
+
+    /// We closed the connection because its client costs the others too much.
+    pub fn thrown_out(call: &Call) -> Self {
+        let message = "The connection was closed: its client left answers, reset streams as fast as it could, \
+                       or did not end its headers."
+            .to_owned();
+        Self {
+            outcome: call.outcome(),
+            ..Self::ours(Code::Unavailable, "CONNECTION_ABUSED", message)
         }
     }
 }

@@ -3,23 +3,28 @@
 
 use std::convert::Infallible;
 use std::future::{self, Ready};
-use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use futures_util::future::Either;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
+use futures_util::TryFutureExt as _;
+use futures_util::future::{Either, MapErr};
+use http::Request;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 use tower::Service;
 use webpki::EndEntityCert;
 
 use super::metrics::Calls;
-use super::permits::{Permit, Permits};
+use super::permits::{Kept, Permits};
 use crate::call::{Call, Identity, Peer};
 use crate::status::Verdict;
+
+/// The most header fields of a request, as each costs several times what it travels in, and their bytes. A token that is
+/// too long has room in them, to be told so.
+const MAX_HEADERS: (usize, usize) = (64, 16 * 1024);
+/// What HTTP/2 counts for a field beside its name and value.
+const FIELD: usize = 32;
 
 /// A name that client certificates may have: DNS or URI, `*` standing for one label or path part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,31 +112,48 @@ pub(super) struct Admission<S> {
 }
 
 impl<S> Admission<S> {
-    fn admit<B>(&self, request: &Request<B>) -> Result<Permit, Box<Verdict>> {
+    fn admit<B>(&self, request: &Request<B>) -> Result<(), Box<Verdict>> {
         let peer = request.extensions().get::<Peer>();
         let Some(peer) = peer.filter(|peer| peer.may_call()) else {
             return Err(Box::new(Verdict::not_admitted()));
         };
+        let headers = request.headers().iter();
+        let bytes = headers.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+        let (fields, bytes) = (request.headers().len(), bytes.sum());
+        if fields > MAX_HEADERS.0 || bytes > MAX_HEADERS.1 {
+            let verdict = Verdict::too_many_headers(fields, bytes, MAX_HEADERS);
+            return Err(Box::new(verdict));
+        }
         // Every call has a record by now.
         let call = request.extensions().get::<Arc<Call>>();
         let due = call.map_or_else(Instant::now, |call| call.deadline.due());
-        let taken = self.permits.take(peer, due);
-        taken.map_err(|shed| {
-            if let Some(metrics) = &self.metrics {
-                metrics.shed(shed);
+        match self.permits.take(peer, due) {
+            Ok(permit) => {
+                if let Some(kept) = request.extensions().get::<Kept>() {
+                    kept.keep(permit);
+                }
+                Ok(())
             }
-            Box::new(Verdict::overloaded(shed))
-        })
+            Err(shed) => {
+                if let Some(metrics) = &self.metrics {
+                    metrics.shed(shed);
+                }
+                Err(Box::new(Verdict::overloaded(shed)))
+            }
+        }
     }
 }
 
-impl<S, B, A> Service<Request<B>> for Admission<S>
+impl<S, B> Service<Request<B>> for Admission<S>
 where
-    S: Service<Request<B>, Response = Response<A>, Error = Infallible>,
+    S: Service<Request<B>, Error = Infallible>,
 {
-    type Response = Response<A>;
+    type Response = S::Response;
     type Error = Box<Verdict>;
-    type Future = Either<Ready<Result<Response<A>, Box<Verdict>>>, Admitted<S::Future>>;
+    type Future = Either<
+        Ready<Result<S::Response, Box<Verdict>>>,
+        MapErr<S::Future, fn(Infallible) -> Box<Verdict>>,
+    >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Verdict>>> {
         self.inner.poll_ready(cx).map_err(|never| match never {})
@@ -139,38 +161,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.admit(&request) {
-            Ok(permit) => Either::Right(Admitted {
-                answer: self.inner.call(request),
-                permit: Some(permit),
-            }),
+            Ok(()) => Either::Right(self.inner.call(request).map_err(|never| match never {})),
             Err(verdict) => Either::Left(future::ready(Err(verdict))),
         }
-    }
-}
-
-pin_project! {
-    /// A call that was let in, with its permit, which its answer takes along.
-    #[derive(Debug)]
-    pub(super) struct Admitted<F> {
-        #[pin]
-        answer: F,
-        permit: Option<Permit>,
-    }
-}
-
-impl<F, A> Future for Admitted<F>
-where
-    F: Future<Output = Result<Response<A>, Infallible>>,
-{
-    type Output = Result<Response<A>, Box<Verdict>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Ok(mut answer) = ready!(this.answer.poll(cx));
-        if let Some(permit) = this.permit.take() {
-            answer.extensions_mut().insert(Arc::new(permit));
-        }
-        Poll::Ready(Ok(answer))
     }
 }
 

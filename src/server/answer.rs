@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,10 +10,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::streams::{Kind, Work};
-
-/// How long one reflection stream lasts.
-const MAX_REFLECTION: Duration = Duration::from_secs(30);
+use super::streams::{Kind, MAX_REFLECTION, Work};
 
 /// The body of an answer. As long as it is there, its stream is one that is worked on.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! in two steps when it is old or the process drains, and an end to every wait.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +17,22 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::layers::Services;
-use super::streams::{All, Streams};
+use super::metrics::Closing;
+use super::streams::{All, Life, Streams};
 use super::wire::Watched;
 use crate::call::Peer;
 
-/// The largest header list; a token that is too long has room in it, to be told so. Up to four times as much, a
-/// request that has more costs its own stream alone.
+/// The largest header list that comes in, to be told by us that it is too large. Up to four times as much, a request
+/// that has more costs its own stream alone.
 const MAX_HEADERS: u32 = 32 * 1024;
 /// What a client may send ahead on one stream: more than the largest message.
 const STREAM_WINDOW: u32 = 32 * 1024;
 /// The most streams at once. A client that wants more waits, or opens another connection.
 const MAX_STREAMS: u32 = 256;
 /// What a client may send ahead on all its streams. The HTTP/2 library takes it for a flood when more small
-/// frames wait to be read than half of this would hold at 256 bytes each, and every call may come in two.
-const CONNECTION_WINDOW: u32 = MAX_STREAMS * 2 * 2 * 256;
+/// frames wait to be read than half of this would hold at 256 bytes each. There may be one for each call that its
+/// caller has given up while we got no time.
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 /// Answers that wait to be sent on one stream.
 const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that a client has reset and that we have not seen yet; more, and the client is flooding. A process that
@@ -81,16 +83,18 @@ pub(super) async fn serve(
     all: Arc<All>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let streams = Streams::new(all);
-    let stream = Watched::new(stream, Arc::clone(&streams));
     let bounds = match peer.may_call() {
         true => bounds,
-        false => bounds.at_most(MAX_UNWELCOME),
+        false => bounds.unwelcome(),
     };
+    let streams = Streams::new(Arc::clone(&all), bounds.life());
+    let stream = Watched::new(stream, Arc::clone(&streams));
     let (of_calls, of_answers) = (peer.clone(), Arc::clone(&streams));
     let open = phase.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(of_calls.clone());
+        let extensions = request.extensions_mut();
+        extensions.insert(of_calls.clone());
+        extensions.insert(Arc::clone(&of_answers));
         // As long as a call is open, draining waits for it, even when its connection is gone.
         let open = open.clone();
         let answer = services.answer(request, &of_answers);
@@ -100,15 +104,13 @@ pub(super) async fn serve(
 
     let until = tokio::select! {
         // An error is the client's own: it is gone, or does not speak HTTP/2.
-        _ended = poll_fn(|cx| {
-            streams.begin_turn();
-            connection.as_mut().poll(cx)
-        }) => return,
-        () = missed(&streams) => {
-            tracing::debug!("a connection is closed: no HTTP/2 in time");
-            return;
+        _ended = serving(connection.as_mut(), &streams) => return,
+        () = missed(&streams) => return all.tell_closed(Closing::Silent, &peer),
+        abuse = streams.abused() => return all.tell_closed(abuse, &peer),
+        () = streams.worn() => {
+            all.tell_closed(Closing::Worn, &peer);
+            Instant::now() + bounds.grace
         }
-        () = streams.abused() => return close(&peer),
         () = sleep(jittered(bounds.age)) => Instant::now() + bounds.grace,
         until = draining(&mut phase) => until,
     };
@@ -119,11 +121,10 @@ pub(super) async fn serve(
     // The first GOAWAY still lets in what is on its way; the second, a round trip later, is final.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
-        _ended = poll_fn(|cx| {
-            streams.begin_turn();
-            connection.as_mut().poll(cx)
-        }) => {}
-        () = streams.abused() => close(&peer),
+        // First, so that a GOAWAY goes out where no time is left for more.
+        biased;
+        _ended = serving(connection.as_mut(), &streams) => {}
+        abuse = streams.abused() => all.tell_closed(abuse, &peer),
         () = sleep_until(until) => peer.cut_off(),
         // Draining may end sooner than the grace of an old connection, never later.
         () = async {
@@ -138,13 +139,15 @@ pub(super) async fn serve(
     }
 }
 
-/// Closes the connection of a client that costs the others too much.
-fn close(peer: &Peer) {
-    tracing::debug!(
-        peer = peer.identity(),
-        "a connection is closed: its client does not take its answers, or resets too many streams"
-    );
-    peer.cut_off();
+/// Serves a connection in turns, until it ends.
+async fn serving<C: Future>(mut connection: Pin<&mut C>, streams: &Streams) -> C::Output {
+    poll_fn(|cx| {
+        streams.begin_turn();
+        let ended = connection.as_mut().poll(cx);
+        streams.end_turn();
+        ended
+    })
+    .await
 }
 
 /// Resolves when a client has not spoken HTTP/2 in time.
@@ -156,19 +159,32 @@ async fn missed(streams: &Streams) {
 }
 
 impl Bounds {
-    /// As they are, and no longer than that.
-    fn at_most(self, limit: Duration) -> Self {
+    /// As they are, but no longer than a client stays that may not call.
+    fn unwelcome(self) -> Self {
         Self {
-            age: self.age.min(limit),
-            grace: self.grace.min(limit),
+            age: self.age.min(MAX_UNWELCOME),
+            grace: Duration::ZERO,
+        }
+    }
+
+    /// Requests that break HTTP/2's rules, for which the library ends a connection.
+    fn malformed(self) -> usize {
+        let longest_life = self.age.mul_f64(1.1) + self.grace;
+        let malformed = MALFORMED_PER_SECOND.saturating_mul(longest_life.as_secs());
+        let malformed = malformed.clamp(MIN_MALFORMED, MAX_MALFORMED);
+        usize::try_from(malformed).unwrap_or(usize::MAX)
+    }
+
+    /// Half of what the library bears, so that nothing of the rest is lost.
+    fn life(self) -> Life {
+        Life {
+            charges: CONNECTION_WINDOW as usize / 2 / 2,
+            resets: self.malformed() / 2,
         }
     }
 }
 
 fn builder(bounds: Bounds) -> http2::Builder<TokioExecutor> {
-    let longest_life = bounds.age.mul_f64(1.1) + bounds.grace;
-    let malformed = MALFORMED_PER_SECOND.saturating_mul(longest_life.as_secs());
-    let malformed = malformed.clamp(MIN_MALFORMED, MAX_MALFORMED);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -178,7 +194,7 @@ fn builder(bounds: Bounds) -> http2::Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-        .max_local_error_reset_streams(usize::try_from(malformed).ok())
+        .max_local_error_reset_streams(Some(bounds.malformed()))
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
         .auto_date_header(false);

@@ -28,8 +28,25 @@ pub struct Calls {
 pub struct Connections {
     open: Gauge,
     malformed: Counter,
+    untaken: Gauge,
+    closed: [Counter; Closing::LABELS.len()],
     /// When the chain in use ends; nothing where there is none.
     certificate: Family<[(&'static str, &'static str); 0], Gauge>,
+}
+
+/// Why we end a connection before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Its client leaves answers for too long, or too many where memory is short.
+    Untaken,
+    /// It resets streams as fast as it can.
+    Resets,
+    /// It does not end its headers.
+    Headers,
+    /// It does not speak HTTP/2 in time.
+    Silent,
+    /// It has spent half of what the HTTP/2 library bears in a connection's life, and is asked to make a new one.
+    Worn,
 }
 
 /// Counts a connection for as long as it lives.
@@ -115,6 +132,18 @@ impl Connections {
                 "meeting_control_malformed_requests",
                 "Requests that break the rules of HTTP/2, and were reset before any service saw them",
             ),
+            untaken: gauge(
+                registry,
+                "meeting_control_untaken_answers",
+                "Answers whose last frame has not been handed over",
+            ),
+            closed: counters(
+                registry,
+                "meeting_control_connections_closed",
+                "Connections ended before their time, because of what their clients did",
+                "reason",
+                Closing::LABELS,
+            ),
             certificate,
         }
     }
@@ -122,6 +151,16 @@ impl Connections {
     /// Counts requests that break the rules of HTTP/2.
     pub(super) fn malformed(&self) -> Counter {
         self.malformed.clone()
+    }
+
+    /// Counts answers that wait for their clients.
+    pub(super) fn untaken(&self) -> Gauge {
+        self.untaken.clone()
+    }
+
+    /// Counts connections that are ended before their time.
+    pub(super) fn closed(&self) -> [Counter; Closing::LABELS.len()] {
+        self.closed.clone()
     }
 
     /// A connection was accepted; it is closed when the return value is dropped.
@@ -139,6 +178,21 @@ impl Connections {
     }
 }
 
+impl Closing {
+    /// In the order of the reasons.
+    pub(super) const LABELS: [&str; 5] = ["untaken", "resets", "headers", "silent", "worn"];
+
+    /// As metrics and the log say it.
+    pub(super) fn label(self) -> &'static str {
+        Self::LABELS[self as usize]
+    }
+
+    /// Whether the client costs the others too much.
+    pub(super) fn is_abuse(self) -> bool {
+        matches!(self, Self::Untaken | Self::Resets | Self::Headers)
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
@@ -146,57 +200,4 @@ impl Drop for OpenConnection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::metrics::Metrics;
-
-    #[test]
-    fn a_call_is_counted_under_the_names_that_dashboards_read() {
-        let mut metrics = Metrics::default();
-        let calls = Calls::register(metrics.registry());
-        calls.start();
-        calls.start();
-        calls.end(Code::FailedPrecondition, Duration::from_millis(3));
-        calls.shed(Shed::Caller);
-        let page = metrics.page();
-        let rpc = "grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";
-        for line in [
-            format!("grpc_server_started_total{{{rpc}}} 2\n"),
-            format!("grpc_server_handled_total{{{rpc},grpc_code=\"FailedPrecondition\"}} 1\n"),
-            format!("grpc_server_handled_total{{{rpc},grpc_code=\"OK\"}} 0\n"),
-            format!("grpc_server_in_flight{{{rpc}}} 1\n"),
-            format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.0025\"}} 0\n"),
-            format!("grpc_server_handling_seconds_bucket{{{rpc},le=\"0.005\"}} 1\n"),
-            "meeting_control_shed_total{limit=\"all\"} 0\n".to_owned(),
-            "meeting_control_shed_total{limit=\"caller\"} 1\n".to_owned(),
-        ] {
-            assert!(page.contains(&line), "{line}{page}");
-        }
-    }
-
-    #[test]
-    fn connections_are_counted_while_they_are_open() {
-        let mut metrics = Metrics::default();
-        let connections = Connections::register(metrics.registry());
-        let first = connections.open();
-        let second = connections.open();
-        drop(first);
-        let page = metrics.page();
-        assert!(page.contains("meeting_control_connections 1\n"), "{page}");
-        drop(second);
-        let page = metrics.page();
-        assert!(page.contains("meeting_control_connections 0\n"), "{page}");
-    }
-
-    #[test]
-    fn no_certificate_is_shown_where_none_is_in_use() {
-        let mut metrics = Metrics::default();
-        let connections = Connections::register(metrics.registry());
-        let shown = || metrics.page().contains("certificate");
-        assert!(!shown());
-        connections.use_certificate(Some(1));
-        assert!(shown());
-        connections.use_certificate(None);
-        assert!(!shown());
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use tokio::time::Instant;
 
@@ -36,6 +36,10 @@ pub(super) struct Permit {
     of_caller: Arc<AtomicUsize>,
     deadline: Instant,
 }
+
+/// Where a call's permit is kept, however the call ends: from when it is taken until the last clone is dropped.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept(Arc<OnceLock<Permit>>);
 
 impl Permits {
     /// `max` permits, of which one caller may have `share` while they are short; 0 sets no share.
@@ -96,10 +100,16 @@ impl Permits {
     }
 }
 
-impl Permit {
-    /// When its call is due.
-    pub(super) fn deadline(&self) -> Instant {
-        self.deadline
+impl Kept {
+    /// Keeps the permit of a call.
+    pub(super) fn keep(&self, permit: Permit) {
+        // A call takes one alone.
+        let _ = self.0.set(permit);
+    }
+
+    /// When the call is due; `None` where no permit was taken.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.0.get().map(|permit| permit.deadline)
     }
 }
 

@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::metrics::Calls;
+use super::streams::Streams;
 use crate::call::{Call, Outcome, Peer};
 use crate::deadline::Deadline;
 use crate::names::REQUEST_ID;
@@ -60,7 +61,8 @@ where
             self.tracing.as_ref(),
         ));
         request.extensions_mut().insert(Arc::clone(&call));
-        let open = Open::new(Arc::clone(&call), self.metrics.clone());
+        let mut open = Open::new(Arc::clone(&call), self.metrics.clone());
+        open.streams = request.extensions_mut().remove();
         Recording {
             answer: self.inner.call(Recorded { call, request }),
             open,
@@ -96,6 +98,8 @@ where
 struct Open {
     call: Arc<Call>,
     metrics: Option<Arc<Calls>>,
+    /// Those of its connection.
+    streams: Option<Arc<Streams>>,
     closed: bool,
 }
 
@@ -107,6 +111,7 @@ impl Open {
         Self {
             call,
             metrics,
+            streams: None,
             closed: false,
         }
     }
@@ -156,7 +161,13 @@ impl Drop for Open {
         if self.closed {
             return;
         }
-        let verdict = if self.call.peer.is_cut_off() {
+        let is_abused = self
+            .streams
+            .as_ref()
+            .is_some_and(|streams| streams.is_abused());
+        let verdict = if is_abused {
+            Verdict::thrown_out(&self.call)
+        } else if self.call.peer.is_cut_off() {
             Verdict::cut_off(&self.call)
         } else {
             Verdict::cancelled(&self.call)

@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::permits::Kept;
 use super::record::Recorded;
 use crate::call::{Call, Outcome};
 use crate::status::Verdict;
@@ -49,12 +50,15 @@ where
     }
 
     fn call(&mut self, recorded: Recorded<B>) -> Self::Future {
-        let Recorded { call, request } = recorded;
+        let Recorded { call, mut request } = recorded;
+        let permit = Kept::default();
+        request.extensions_mut().insert(permit.clone());
         Rescuing {
             inner: Some(self.inner.call(request)),
             backstop: sleep(MAX_ARRIVAL.min(call.deadline.limit() + BACKSTOP)),
             explain: self.explain,
             call,
+            permit,
         }
     }
 }
@@ -70,6 +74,8 @@ pin_project! {
         backstop: Sleep,
         explain: bool,
         call: Arc<Call>,
+        // The answer takes it along, whoever makes it.
+        permit: Kept,
     }
 }
 
@@ -107,9 +113,10 @@ where
             }
         };
         this.inner.set(None);
-        Poll::Ready(Ok(response.unwrap_or_else(|verdict| {
-            verdict.into_status(this.call).into_http()
-        })))
+        let mut response =
+            response.unwrap_or_else(|verdict| verdict.into_status(this.call).into_http());
+        response.extensions_mut().insert(this.permit.clone());
+        Poll::Ready(Ok(response))
     }
 }
 

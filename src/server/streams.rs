@@ -4,29 +4,33 @@
 //! An answer is done long before it is taken, if the client does not read. Until its last frame has been handed
 //! over, its permit is held; after a while, the connection is closed.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
-use super::permits::Permit;
+use super::frames::Frame;
+use super::metrics::Closing;
+use super::permits::Kept;
 
 mod all;
 mod state;
+mod stream;
+mod turn;
+mod wear;
 
 pub(super) use all::All;
-pub(super) use state::Kind;
+pub(super) use stream::Kind;
+pub(super) use wear::Life;
 
-use state::{MAX_UNTAKEN, State, Waits};
+use state::State;
+use stream::{LOOK, MAX_UNTAKEN};
+use turn::Turn;
 
-/// How many bytes are read before others on the same thread have their turn; with more to come, the next turns are
-/// short. One client's burst is not to keep the others waiting until all of it has been served.
-const MAX_TURN: usize = 8 * 1024;
-const SHORT_TURN: usize = 1024;
-/// How often a connection looks after what its client has not taken.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long one reflection stream lasts.
+pub(super) const MAX_REFLECTION: Duration = Duration::from_secs(30);
 /// HTTP/2's reason of a reset for a request that breaks its rules.
 const PROTOCOL_ERROR: u32 = 1;
 
@@ -34,13 +38,20 @@ const PROTOCOL_ERROR: u32 = 1;
 #[derive(Debug)]
 pub(super) struct Streams {
     all: Arc<All>,
+    life: Life,
     /// Whether the client has spoken HTTP/2.
     is_heard: AtomicBool,
+    /// Whether the connection ends because its client costs the others too much.
+    is_abused: AtomicBool,
     state: Mutex<State>,
-    /// Bytes that may still be read in this turn.
-    turn: AtomicUsize,
+    pub(super) turn: Turn,
+    /// There is something to look after again.
+    busy: Notify,
+    /// The connection has spent what it may in its life.
+    worn: Notify,
     /// Our last call has been answered, and its answer taken.
     ours_done: Notify,
+    is_waited: AtomicBool,
 }
 
 /// An answer that is being made.
@@ -48,8 +59,9 @@ pub(super) struct Streams {
 pub(super) struct Work {
     streams: Arc<Streams>,
     kind: Kind,
-    permit: Option<Arc<Permit>>,
-    waits: Option<Waits>,
+    /// The answer's number among those of its connection.
+    number: u64,
+    is_answered: bool,
 }
 
 /// A connection has too many streams of a kind. It is told so, which is work as well.
@@ -59,37 +71,30 @@ pub(super) struct TooMany(pub(super) Work);
 // === impl Streams ===
 
 impl Streams {
-    /// The streams of a new connection.
-    pub(super) fn new(all: Arc<All>) -> Arc<Self> {
+    /// The streams of a new connection, which is to be replaced after such a `life`.
+    pub(super) fn new(all: Arc<All>, life: Life) -> Arc<Self> {
         Arc::new(Self {
             all,
+            life,
             is_heard: AtomicBool::new(false),
+            is_abused: AtomicBool::new(false),
             state: Mutex::default(),
-            turn: AtomicUsize::new(MAX_TURN),
+            turn: Turn::default(),
+            busy: Notify::new(),
+            worn: Notify::new(),
             ours_done: Notify::new(),
+            is_waited: AtomicBool::new(false),
         })
     }
 
     /// The connection's task has its turn again.
     pub(super) fn begin_turn(&self) {
-        let is_burst = self.turn() == 0;
-        let next = if is_burst { SHORT_TURN } else { MAX_TURN };
-        self.turn.store(next, Ordering::Relaxed);
+        self.turn.begin();
     }
 
-    /// How many bytes may be read before others are to have their turn.
-    pub(super) fn turn(&self) -> usize {
-        self.turn.load(Ordering::Relaxed)
-    }
-
-    /// So many of them have been read.
-    pub(super) fn read(&self, bytes: usize) {
-        self.turn.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// The client has sent a frame.
-    pub(super) fn hear(&self) {
-        self.is_heard.store(true, Ordering::Relaxed);
+    /// The connection's task has done what it could for now.
+    pub(super) fn end_turn(&self) {
+        self.state().end_turn();
     }
 
     /// Whether the client has spoken HTTP/2.
@@ -97,34 +102,30 @@ impl Streams {
         self.is_heard.load(Ordering::Relaxed)
     }
 
-    /// The client has sent headers or the end of its side; a stream that is new is open.
-    pub(super) fn open(&self, stream: u32) {
-        if self.state().open(stream) {
-            self.all.open.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The last frame of an answer has been handed over, or the client does not want it any more.
-    pub(super) fn end(&self, stream: u32) {
+    /// The client has sent a frame.
+    pub(super) fn received(&self, frame: Frame) {
+        self.is_heard.store(true, Ordering::Relaxed);
         let mut state = self.state();
-        if state.end(stream) {
-            self.all.open.fetch_sub(1, Ordering::Relaxed);
-            self.tell(&state);
+        let was_idle = state.is_idle();
+        state.received(frame);
+        if was_idle && !state.is_idle() {
+            self.busy.notify_one();
         }
+        self.tell(&state);
     }
 
-    /// The client has reset a stream.
-    pub(super) fn cancel(&self, stream: u32) {
-        self.state().cancel(Instant::now());
-        self.end(stream);
-    }
-
-    /// We have reset a stream.
-    pub(super) fn reset(&self, stream: u32, reason: u32) {
-        if reason == PROTOCOL_ERROR {
+    /// We have sent a frame.
+    pub(super) fn sent(&self, frame: Frame) {
+        if let Frame::Resets {
+            reason: PROTOCOL_ERROR,
+            ..
+        } = frame
+        {
             self.all.tell_malformed();
         }
-        self.end(stream);
+        let mut state = self.state();
+        state.sent(frame);
+        self.tell(&state);
     }
 
     /// An answer is begun.
@@ -133,33 +134,57 @@ impl Streams {
     /// [`TooMany`] when the connection has as many of its kind as it may.
     pub(super) fn begin(self: &Arc<Self>, kind: Kind) -> Result<Work, TooMany> {
         let mut state = self.state();
-        let work = |kind| Work {
+        let work = |kind, number| Work {
             streams: Arc::clone(self),
             kind,
-            permit: None,
-            waits: None,
+            number,
+            is_answered: false,
         };
-        if state.begin(kind) {
-            return Ok(work(kind));
-        }
-        // There is no limit to these.
-        state.begin(Kind::Other);
-        Err(TooMany(work(Kind::Other)))
-    }
-
-    /// Resolves when the client has left an answer for too long, or too many where memory is short, or resets
-    /// streams as fast as it can.
-    pub(super) async fn abused(&self) {
-        loop {
-            sleep(LOOK).await;
-            if self.state().is_abused(self.all.is_full(), Instant::now()) {
-                return;
+        match state.begin(kind) {
+            Some(number) => Ok(work(kind, number)),
+            None => {
+                // There is no limit to these.
+                let number = state.begin(Kind::Other).unwrap_or_default();
+                Err(TooMany(work(Kind::Other, number)))
             }
         }
     }
 
+    /// Resolves with the reason when the client costs the others too much: it has left an answer for too long, or too
+    /// many where memory is short, resets streams as fast as it can, or does not end its headers.
+    pub(super) async fn abused(&self) -> Closing {
+        loop {
+            if self.state().is_idle() {
+                self.busy.notified().await;
+            }
+            let due = Instant::now() + LOOK;
+            sleep_until(due).await;
+            // We have had no time ourselves, and the client no chance.
+            if due.elapsed() > LOOK {
+                continue;
+            }
+            let is_short = self.all.is_full();
+            let abuse = self.state().abuse(self.all.limit, is_short, Instant::now());
+            if let Some(abuse) = abuse {
+                self.is_abused.store(true, Ordering::Relaxed);
+                return abuse;
+            }
+        }
+    }
+
+    /// Whether the connection ends because its client costs the others too much.
+    pub(super) fn is_abused(&self) -> bool {
+        self.is_abused.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the connection has spent what it may in its life.
+    pub(super) async fn worn(&self) {
+        self.worn.notified().await;
+    }
+
     /// Resolves when no call of ours is open, and no answer to one has still to be taken.
     pub(super) async fn ours_done(&self) {
+        self.is_waited.store(true, Ordering::Relaxed);
         loop {
             let done = self.ours_done.notified();
             if !self.state().has_ours() {
@@ -170,21 +195,17 @@ impl Streams {
     }
 
     fn tell(&self, state: &State) {
-        if !state.has_ours() {
+        if self.is_waited.load(Ordering::Relaxed) && !state.has_ours() {
             self.ours_done.notify_waiters();
+        }
+        if state.is_worn(self.life) {
+            self.worn.notify_one();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No change is ever half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Streams {
-    fn drop(&mut self) {
-        let open = self.state().open.len();
-        self.all.open.fetch_sub(open, Ordering::Relaxed);
     }
 }
 
@@ -197,24 +218,30 @@ impl Work {
     }
 
     /// The answer is there, and has to be taken by the client from now on. The permit of its call is held until it
-    /// has; one that lasts gives it back.
-    pub(super) fn answer(&mut self, permit: Option<Arc<Permit>>) {
-        if matches!(self.kind, Kind::Watch | Kind::Reflection) {
-            return;
-        }
-        let deadline = permit.as_ref().map(|permit| permit.deadline());
-        let until = deadline.unwrap_or_else(Instant::now) + MAX_UNTAKEN;
-        self.permit = permit;
-        self.waits = Some(self.streams.state().answer(until));
+    /// has; a watch gives it back, as it lasts.
+    pub(super) fn answer(&mut self, permit: Kept) {
+        let until = match self.kind {
+            Kind::Watch => return,
+            Kind::Reflection => Instant::now() + MAX_REFLECTION,
+            Kind::Ours | Kind::Other => permit.deadline().unwrap_or_else(Instant::now),
+        };
+        self.hold(until, permit);
+    }
+
+    fn hold(&mut self, until: Instant, permit: Kept) {
+        self.is_answered = true;
+        let held = self.streams.all.hold();
+        let mut state = self.streams.state();
+        state.answer(self.number, until + MAX_UNTAKEN, permit, held);
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let permit = self.permit.take();
-        let mut state = self.streams.state();
-        state.finish(self.kind, self.waits, permit, Instant::now());
-        self.streams.tell(&state);
+        if !self.is_answered {
+            self.hold(Instant::now(), Kept::default());
+        }
+        self.streams.state().finish(self.number);
     }
 }
 

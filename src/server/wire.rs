@@ -10,11 +10,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use super::streams::Streams;
-
-mod frames;
-
-use frames::{Frame, Frames};
 
 /// HTTP/2's preface.
 const PREFACE: usize = 24;
@@ -40,24 +37,13 @@ impl<S> Watched<S> {
 
     fn sent(&mut self, bytes: &[u8]) {
         let streams = &self.streams;
-        self.outgoing.read(bytes, |frame| match frame {
-            Frame::Ends(stream) => streams.end(stream),
-            Frame::Resets(stream, reason) => streams.reset(stream, reason),
-            Frame::Opens(_) | Frame::Other => {}
-        });
+        self.outgoing.read(bytes, |frame| streams.sent(frame));
     }
 
     fn received(&mut self, bytes: &[u8]) {
         let streams = &self.streams;
-        streams.read(bytes.len());
-        self.incoming.read(bytes, |frame| {
-            streams.hear();
-            match frame {
-                Frame::Opens(stream) | Frame::Ends(stream) => streams.open(stream),
-                Frame::Resets(stream, _) => streams.cancel(stream),
-                Frame::Other => {}
-            }
-        });
+        streams.turn.read(bytes.len());
+        self.incoming.read(bytes, |frame| streams.received(frame));
     }
 }
 
@@ -67,7 +53,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turn = self.streams.turn();
+        let turn = self.streams.turn.left();
         if turn == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tonic_types::StatusExt as _;
 use tower::{ServiceBuilder, service_fn};
 
+use super::super::permits::{Kept, Permits};
 use super::super::rescue::{BACKSTOP, MAX_ARRIVAL, Rescue};
 use super::*;
 
@@ -47,6 +48,38 @@ where
     F: Future<Output = Inner>,
 {
     call_within(Duration::from_secs(1), inner)
+}
+
+/// A permit of a single one, and whether the answer still has it.
+async fn keeps_permit<F>(limit: Duration, then: impl FnMut() -> F) -> bool
+where
+    F: Future<Output = Inner>,
+{
+    let permits = Permits::new(1, 0);
+    let mut then = then;
+    let answer = call_within(limit, |request| {
+        let permit = permits.take(&Peer::anonymous(), Instant::now()).unwrap();
+        request.extensions().get::<Kept>().unwrap().keep(permit);
+        drop(request);
+        then()
+    });
+    let answer = answer.await.unwrap();
+    let is_kept = permits.take(&Peer::anonymous(), Instant::now()).is_err();
+    drop(answer);
+    let is_free = permits.take(&Peer::anonymous(), Instant::now()).is_ok();
+    is_kept && is_free
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_answers_a_call_its_permit_is_kept_until_the_answer_is_gone() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    let unreadable = || ready(Ok(Status::internal("the framework's words").into_http()));
+    assert!(keeps_permit(LIMIT, unreadable).await, "unreadable");
+    let panics = || std::future::poll_fn(|_| panic!("as a test"));
+    assert!(keeps_permit(LIMIT, panics).await, "panicked");
+    assert!(keeps_permit(LIMIT, pending).await, "late");
+    let answered = || ready(Ok(Response::new(Body::empty())));
+    assert!(keeps_permit(LIMIT, answered).await, "answered");
 }
 
 fn failure(answer: Answer) -> (Code, String, String) {

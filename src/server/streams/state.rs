@@ -1,171 +1,248 @@
 //! The books of one connection's streams.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::server::permits::Permit;
+use super::all::Counted;
+use super::stream::{Answer, Kind, Stream, Untaken};
+use super::wear::{Life, Wear};
+use crate::server::frames::Frame;
+use crate::server::metrics::Closing;
+use crate::server::permits::Kept;
 
-/// How long an answer may wait for its client beyond the deadline of its call.
-pub(super) const MAX_UNTAKEN: Duration = Duration::from_secs(5);
-/// Health watches of one connection. Clients have one for each service that they ask about.
-const MAX_WATCHES: usize = 2;
-/// Reflection streams of one connection.
-const MAX_REFLECTIONS: usize = 4;
-/// How many answers a connection may leave untaken where memory is short.
+/// How long headers may take from their first frame to their last.
+pub(super) const MAX_HEAD: Duration = Duration::from_secs(2);
+/// How many answers a connection may leave untaken from one look to the next where memory is short.
 const MIN_UNTAKEN: usize = 8;
 /// How many streams a client may reset in a second, and at once beyond that: calls whose callers have given up while
 /// we got no time. With more, it is flooding.
 pub(super) const MAX_CANCELS: f64 = 10_000.0;
 
-/// What a stream is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum Kind {
-    /// A call of our own service.
-    Ours,
-    /// A health check, and anything else that is answered at once.
-    Other,
-    /// A health watch, which lasts as long as its connection.
-    Watch,
-    /// Reflection.
-    Reflection,
-}
-
 /// The books of one connection's streams.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Sorted, as each new one is higher than those before.
-    pub(super) open: Vec<u32>,
+    /// By number, as each new one is higher than those before.
+    open: Vec<Stream>,
     /// The highest stream so far.
-    last: u32,
-    /// Those that an answer is made for, by kind.
-    working: [usize; Kind::COUNT],
-    /// When answers have to be taken whose bodies wait for the client to take some of them, by number.
-    waiting: Vec<Waits>,
-    numbers: u64,
-    /// Answers that are done, and perhaps not taken; the oldest first.
-    held: VecDeque<Held>,
+    highest: u32,
+    /// The last that is served, once we have said so.
+    last: Option<u32>,
+    /// The stream whose headers are there in part, and since when.
+    partial: Option<(u32, Instant)>,
+    /// Whether the client has reset some in this turn, before their answers were begun.
+    has_cancelled: bool,
+    /// How many answers have been begun.
+    begun: u64,
     /// Streams that the client has reset beyond what it may in the time until the last of them.
     pub(super) cancelled: f64,
     last_cancelled: Option<Instant>,
-}
-
-/// The number of an answer that waits, and until when.
-pub(super) type Waits = (u64, Instant);
-
-/// An answer that is done, and what is held for it.
-#[derive(Debug)]
-struct Held {
-    is_ours: bool,
-    until: Instant,
-    _permit: Option<Arc<Permit>>,
-}
-
-impl Kind {
-    const COUNT: usize = 4;
-
-    /// How many a connection may have.
-    fn max(self) -> usize {
-        match self {
-            Self::Ours | Self::Other => usize::MAX,
-            Self::Watch => MAX_WATCHES,
-            Self::Reflection => MAX_REFLECTIONS,
-        }
-    }
+    wear: Wear,
 }
 
 impl State {
-    /// The client has sent headers. Returns whether the stream is new.
-    pub(super) fn open(&mut self, stream: u32) -> bool {
-        let is_new = stream > self.last;
-        if is_new {
-            self.last = stream;
-            self.open.push(stream);
+    /// The client has sent a frame.
+    pub(super) fn received(&mut self, frame: Frame) {
+        match frame {
+            Frame::Headers {
+                stream,
+                is_whole,
+                ends,
+            } => self.open(stream, is_whole, ends, Instant::now()),
+            Frame::Continues { is_whole: true } => self.partial = None,
+            Frame::Data {
+                stream, ends: true, ..
+            } => self.wear.end(stream),
+            Frame::Data { stream, length, .. } => self.wear.data(stream, length),
+            Frame::Resets { stream, .. } => self.cancel(stream, Instant::now()),
+            Frame::Continues { .. } | Frame::Leaves { .. } | Frame::Other => {}
         }
-        is_new
     }
 
-    /// A stream is over. Returns whether it was open.
-    pub(super) fn end(&mut self, stream: u32) -> bool {
-        let found = self.open.binary_search(&stream);
-        if let Ok(at) = found {
-            self.open.remove(at);
-            self.settle();
+    /// We have sent a frame.
+    pub(super) fn sent(&mut self, frame: Frame) {
+        match frame {
+            Frame::Headers { stream, ends, .. } | Frame::Data { stream, ends, .. } if ends => {
+                self.end(stream);
+            }
+            Frame::Resets { stream, reason } => {
+                self.end(stream);
+                self.wear.reset(stream, reason);
+            }
+            // Neither those to come are served nor those that came meanwhile.
+            Frame::Leaves { last } => {
+                self.last = Some(last);
+                self.open.retain(|stream| stream.number <= last);
+            }
+            _ => {}
         }
-        found.is_ok()
+    }
+
+    /// The client has sent headers.
+    fn open(&mut self, stream: u32, is_whole: bool, ends: bool, now: Instant) {
+        self.partial = (!is_whole).then_some((stream, now));
+        if self.last.is_some_and(|last| stream > last) {
+            return;
+        }
+        if stream > self.highest {
+            self.highest = stream;
+            self.open.push(Stream {
+                number: stream,
+                opened: now,
+                is_cancelled: false,
+                answer: None,
+            });
+            if !ends {
+                self.wear.open(stream);
+            }
+        } else if ends {
+            self.wear.end(stream);
+        }
+    }
+
+    /// A stream is over.
+    fn end(&mut self, stream: u32) {
+        if let Ok(at) = self.find(stream) {
+            self.open.remove(at);
+        }
     }
 
     /// The client has reset a stream.
-    pub(super) fn cancel(&mut self, now: Instant) {
+    fn cancel(&mut self, stream: u32, now: Instant) {
         let since = self.last_cancelled.replace(now);
         let since = since.map_or(Duration::ZERO, |since| now - since);
         let allowed = since.as_secs_f64() * MAX_CANCELS;
         self.cancelled = (self.cancelled - allowed).max(0.0) + 1.0;
+        self.wear.end(stream);
+        match self.find(stream) {
+            // The library brings it to us all the same.
+            Ok(at) if self.open[at].answer.is_none() => {
+                self.open[at].is_cancelled = true;
+                self.has_cancelled = true;
+            }
+            Ok(at) => _ = self.open.remove(at),
+            Err(_) => {}
+        }
     }
 
-    /// An answer is begun, where the connection may have another of its kind.
-    pub(super) fn begin(&mut self, kind: Kind) -> bool {
-        let has_room = self.working[kind as usize] < kind.max();
-        if has_room {
-            self.working[kind as usize] += 1;
-            self.settle();
+    /// An answer is begun, where the connection may have another of its kind. Returns its number.
+    ///
+    /// The library does not say for which stream. It brings them in their order, and has refused by then what it
+    /// does not bring.
+    pub(super) fn begin(&mut self, kind: Kind) -> Option<u64> {
+        if let Some(max) = kind.max() {
+            let answers = self.open.iter().filter_map(|stream| stream.answer.as_ref());
+            let as_many = answers.filter(|answer| answer.kind == kind && !answer.is_done);
+            if as_many.count() >= max {
+                return None;
+            }
         }
-        has_room
+        self.begun += 1;
+        let begun = |stream: &Stream| stream.answer.is_some();
+        let next = self.open.iter().rposition(begun).map_or(0, |last| last + 1);
+        if let Some(stream) = self.open.get_mut(next) {
+            stream.answer = Some(Answer {
+                number: self.begun,
+                kind,
+                is_done: false,
+                untaken: None,
+            });
+        }
+        Some(self.begun)
+    }
+
+    /// The library has brought all streams that have come, but for one whose headers are not whole.
+    pub(super) fn end_turn(&mut self) {
+        if !std::mem::take(&mut self.has_cancelled) {
+            return;
+        }
+        // A stream that was reset may have been refused as well, and never brought: then what was taken for its answer
+        // is another's.
+        let cancelled = self.open.extract_if(.., |stream| stream.is_cancelled);
+        let answers: Vec<_> = cancelled.filter_map(|stream| stream.answer).collect();
+        let partial = self.partial.map(|(stream, _)| stream);
+        let waiting = self
+            .open
+            .iter_mut()
+            .filter(|stream| stream.answer.is_none() && Some(stream.number) != partial);
+        for (stream, answer) in waiting.zip(answers) {
+            stream.answer = Some(answer);
+        }
     }
 
     /// An answer is there, and has to be taken until then.
-    pub(super) fn answer(&mut self, until: Instant) -> Waits {
-        self.numbers += 1;
-        let waits = (self.numbers, until);
-        self.waiting.push(waits);
-        waits
+    pub(super) fn answer(&mut self, number: u64, until: Instant, permit: Kept, counted: Counted) {
+        if let Some(answer) = self.find_answer(number) {
+            answer.untaken = Some(Untaken {
+                since: Instant::now(),
+                until,
+                _permit: permit,
+                _counted: counted,
+            });
+        }
     }
 
     /// An answer is done, as far as it lies with us.
-    pub(super) fn finish(
-        &mut self,
-        kind: Kind,
-        waits: Option<Waits>,
-        permit: Option<Arc<Permit>>,
-        now: Instant,
-    ) {
-        self.working[kind as usize] -= 1;
-        let at = self.waiting.iter().rposition(|other| Some(*other) == waits);
-        if let Some(at) = at {
-            self.waiting.swap_remove(at);
+    pub(super) fn finish(&mut self, number: u64) {
+        if let Some(answer) = self.find_answer(number) {
+            answer.is_done = true;
         }
-        self.held.push_back(Held {
-            is_ours: kind == Kind::Ours,
-            until: waits.map_or(now + MAX_UNTAKEN, |(_, until)| until),
-            _permit: permit,
-        });
-        self.settle();
     }
 
-    /// Whether the client has left an answer for too long, or too many where memory `is_short`, or resets streams
-    /// as fast as it can.
-    pub(super) fn is_abused(&self, is_short: bool, now: Instant) -> bool {
-        let held = self.held.iter().map(|held| held.until);
-        let mut until = held.chain(self.waiting.iter().map(|(_, until)| *until));
-        until.any(|until| until <= now)
-            || (is_short && self.held.len() > MIN_UNTAKEN)
-            || self.cancelled > MAX_CANCELS
+    /// How the client costs the others too much, if it does. Calls take so long at most; memory may be short.
+    pub(super) fn abuse(&self, limit: Duration, is_short: bool, now: Instant) -> Option<Closing> {
+        let until = |stream: &Stream| stream.until(limit).is_some_and(|until| until <= now);
+        let left = |stream: &&Stream| stream.is_left(now);
+        let is_left = || self.open.iter().filter(left).count() > MIN_UNTAKEN;
+        if self.cancelled > MAX_CANCELS {
+            Some(Closing::Resets)
+        } else if self
+            .partial
+            .is_some_and(|(_, since)| since + MAX_HEAD <= now)
+        {
+            Some(Closing::Headers)
+        } else if self.open.iter().any(until) || (is_short && is_left()) {
+            Some(Closing::Untaken)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the connection has spent what it may in such a `life`.
+    pub(super) fn is_worn(&self, life: Life) -> bool {
+        self.wear.is_over(life)
+    }
+
+    /// Whether there is nothing to look after.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.is_empty() && self.partial.is_none()
     }
 
     /// Whether a call of ours is open, or its answer has still to be taken.
     pub(super) fn has_ours(&self) -> bool {
-        self.working[Kind::Ours as usize] > 0 || self.held.iter().any(|held| held.is_ours)
+        let mut answers = self.open.iter().filter_map(|stream| stream.answer.as_ref());
+        answers.any(|answer| answer.kind == Kind::Ours)
     }
 
-    /// Lets go of what is held for answers that have been taken: as many are left as streams are open that
-    /// nobody makes an answer for.
-    fn settle(&mut self) {
-        let working = self.working.iter().sum::<usize>();
-        let untaken = self.open.len().saturating_sub(working);
-        while self.held.len() > untaken {
-            self.held.pop_front();
-        }
+    fn find(&self, stream: u32) -> Result<usize, usize> {
+        self.open
+            .binary_search_by_key(&stream, |stream| stream.number)
+    }
+
+    fn find_answer(&mut self, number: u64) -> Option<&mut Answer> {
+        let before = |answer: &Answer| answer.number < number;
+        // They are in their order, but for those that have been moved.
+        let at = self
+            .open
+            .partition_point(|stream| stream.answer.as_ref().is_some_and(before));
+        let is_it = |stream: &Stream| {
+            let answer = stream.answer.as_ref();
+            answer.is_some_and(|answer| answer.number == number)
+        };
+        let at = match self.open.get(at).is_some_and(is_it) {
+            true => at,
+            false => self.open.iter().position(is_it)?,
+        };
+        self.open[at].answer.as_mut()
     }
 }

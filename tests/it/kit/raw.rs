@@ -1,5 +1,7 @@
 //! HTTP/2 by hand, to send what no library would, and to see the frames as they are.
 
+use std::collections::BTreeSet;
+
 use meeting_control::names::METHOD_PATH;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -73,20 +75,60 @@ impl RawClient {
     pub async fn ended(&mut self, stream: u32) -> u8 {
         let ending = async {
             loop {
-                match self.receive_any().await {
-                    Some((kind @ (DATA | HEADERS), flags, of, _))
-                        if of == stream && flags & END_STREAM != 0 =>
-                    {
-                        return kind;
-                    }
-                    Some((RST_STREAM, _, of, _)) if of == stream => return RST_STREAM,
-                    Some((GOAWAY, _, _, body)) => panic!("{}", String::from_utf8_lossy(&body)),
-                    Some(_) => {}
-                    None => panic!("the connection has ended"),
+                let (kind, of) = self.next_end().await;
+                if of == stream {
+                    return kind;
                 }
             }
         };
         timeout(PATIENCE, ending).await.expect("it ends")
+    }
+
+    /// Waits until all of `streams` have been ended by the other side, in any order.
+    pub async fn all_ended(&mut self, streams: impl Iterator<Item = u32>) {
+        let mut open: BTreeSet<_> = streams.collect();
+        let ending = async {
+            while !open.is_empty() {
+                open.remove(&self.next_end().await.1);
+            }
+        };
+        timeout(PATIENCE, ending).await.expect("all end");
+    }
+
+    /// The kind of the next frame that ends a stream, and which.
+    async fn next_end(&mut self) -> (u8, u32) {
+        loop {
+            match self.receive_any().await {
+                Some((kind @ (DATA | HEADERS), flags, of, _)) if flags & END_STREAM != 0 => {
+                    return (kind, of);
+                }
+                Some((RST_STREAM, _, of, _)) => return (RST_STREAM, of),
+                Some((GOAWAY, _, _, body)) => panic!("{}", String::from_utf8_lossy(&body)),
+                Some(_) => {}
+                None => panic!("the connection has ended"),
+            }
+        }
+    }
+
+    /// Waits until the other side says that it serves no stream above some, and answers its pings meanwhile. Returns the
+    /// last that it serves, and why no more.
+    pub async fn told_to_leave(&mut self) -> (u32, u32) {
+        let number = |body: &[u8], at: usize| {
+            let bytes = body[at..at + 4].try_into().unwrap();
+            u32::from_be_bytes(bytes)
+        };
+        let leaving = async {
+            loop {
+                match self.receive().await.expect("it is told before the end") {
+                    (GOAWAY, _, body) => return (number(&body, 0), number(&body, 4)),
+                    (PING, flags, body) if flags & ACK == 0 => {
+                        self.send(PING, ACK, 0, &body).await.unwrap();
+                    }
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, leaving).await.expect("it is told")
     }
 
     /// Waits until the other side has closed the connection.

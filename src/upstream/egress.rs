@@ -60,12 +60,14 @@ impl Proxy {
         };
         let proxy = parse(&value).map_err(|fault| bad(&name, fault))?;
         let (name, entries) = read(EXCEPT, &variable)?.unwrap_or_default();
-        for entry in entries.split([',', ' ', '\t']) {
-            if matches(entry, base).map_err(|fault| bad(&name, fault))? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(Self(proxy)))
+        let is_separator = |c: char| c == ',' || c.is_whitespace();
+        // All of them are read, so that a bad one is told whichever comes first.
+        let excepted: Vec<bool> = entries
+            .split(is_separator)
+            .map(|entry| matches(entry, base))
+            .collect::<Result<_, _>>()
+            .map_err(|fault| bad(&name, fault))?;
+        Ok((!excepted.contains(&true)).then_some(Self(proxy)))
     }
 
     /// The port to connect to.
@@ -100,8 +102,9 @@ fn read(
 ) -> Result<Option<(String, String)>, BadVariable> {
     let spellings = [name.to_owned(), name.to_ascii_lowercase()];
     let given = spellings.into_iter().find_map(|name| {
-        let value = variable(&name).filter(|value| !value.is_empty())?;
-        Some((name, value))
+        let value = variable(&name)?;
+        let is_blank = value.to_str().is_some_and(|value| value.trim().is_empty());
+        (!is_blank).then_some((name, value))
     });
     given
         .map(|(name, value)| match value.into_string() {
@@ -116,6 +119,9 @@ fn read(
 
 /// Reads where a proxy is: `http://` or `https://`, which may be left out, perhaps with a user and a password.
 fn parse(value: &str) -> Result<Url, String> {
+    if !value.contains("://") && (value.starts_with("http:") || value.starts_with("https:")) {
+        return Err("// is missing after the scheme".to_owned());
+    }
     let value = match value.contains("://") {
         true => value.to_owned(),
         false => format!("http://{value}"),

@@ -32,7 +32,7 @@ const MAX_REPLACED_TOKENS: u32 = 3;
 const FIRST_TOKEN_PAUSE: Duration = Duration::from_millis(200);
 
 /// A connection that had been closed is found out sooner than this.
-const MAX_STALE: Duration = Duration::from_millis(500);
+pub(super) const MAX_STALE: Duration = Duration::from_millis(500);
 
 /// What all calls together may spend on retries.
 #[derive(Debug)]

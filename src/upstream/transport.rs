@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::Body as _;
 use reqwest::{Body, Response};
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ use super::breaker::Breaker;
 use super::egress::Proxy;
 use super::error::UpstreamError;
 use super::gate::{Gate, Progress};
+use super::retry::MAX_STALE;
 use super::settings::UpstreamSettings;
 
 mod addresses;
@@ -120,7 +121,7 @@ impl Transport {
         let mut out = reqwest::Request::new(request.method, request.url);
         *out.headers_mut() = request.headers;
         let running = async move {
-            let gate = Arc::clone(&request.gate);
+            let (gate, started) = (Arc::clone(&request.gate), Instant::now());
             let (response, reused) = passage.make(&clients, out, body).await;
             let answer = match response {
                 Ok(response) => {
@@ -130,8 +131,11 @@ impl Transport {
                 }
                 Err(error) => Err(failure::classify(error, gate.close(), reused)),
             };
-            if answer.as_ref().is_err_and(UpstreamError::is_stale) {
-                // Others that lie idle will have been closed as well.
+            let is_stale = match &answer {
+                Ok(answer) => answer.idle && answer.status == StatusCode::REQUEST_TIMEOUT,
+                Err(error) => error.is_stale(),
+            };
+            if is_stale && started.elapsed() < MAX_STALE {
                 clients.retire(passage.client());
             }
             answer

@@ -463,3 +463,16 @@ async fn tokens_that_are_over_leave_the_memory() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_request_for_a_token_that_is_not_answered_counts_as_sent() {
+    let upstream = Script::start([Step::Hang]).await;
+    let mut settings = Settings::default();
+    settings.upstream.attempt_timeout = Duration::from_millis(200);
+    settings.upstream.max_retries = 0;
+    let facade = Facade::with(&upstream.base, settings).await;
+    failure(&facade, MEETING, PASSWORD).await;
+    let ended = |how| format!("meeting_control_upstream_attempts_total{{outcome=\"{how}\"}} ");
+    assert_eq!(facade.metric(&ended("no_answer")), 1.0);
+    assert_eq!(facade.metric(&ended("not_sent")), 0.0);
+}

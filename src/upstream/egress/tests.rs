@@ -31,6 +31,11 @@ fn the_first_variable_that_is_set_for_the_upstreams_scheme_names_the_proxy() {
             Some(PROXY),
         ),
         (https, &[("ALL_PROXY", PROXY)][..], Some(PROXY)),
+        (
+            https,
+            &[("HTTPS_PROXY", " "), ("ALL_PROXY", PROXY)][..],
+            Some(PROXY),
+        ),
         (https, &[("all_proxy", PROXY)][..], Some(PROXY)),
         (
             https,
@@ -88,6 +93,7 @@ fn what_cannot_work_is_told_by_its_variable_and_never_with_its_password() {
         ("HTTPS_PROXY", "proxy.test:port"),
         ("all_proxy", "socks5://proxy.test:1080"),
         ("ALL_PROXY", "ftp://proxy.test"),
+        ("HTTPS_PROXY", "http:user:secret@proxy.test"),
     ] {
         let error = proxy("https://api.test", &[(variable, value)]).unwrap_err();
         assert!(error.starts_with(&format!("{variable}: ")), "{error}");
@@ -101,6 +107,7 @@ fn what_cannot_work_is_told_by_its_variable_and_never_with_its_password() {
         "[::1",
         "[::1]x",
         "*example.test",
+        "*,10.0.0.0/99",
         "10.1",
     ] {
         let variables = [("HTTPS_PROXY", PROXY), ("no_proxy", entry)];
@@ -123,6 +130,7 @@ fn no_proxy_takes_names_addresses_networks_and_ports() {
         (NAME, ".api.example.test", true),
         (NAME, "other.test, ,api.example.test", true),
         (NAME, "other.test api.example.test", true),
+        (NAME, "other.test\napi.example.test\n", true),
         (NAME, "ample.test", false),
         (NAME, "x.api.example.test", false),
         (NAME, "", false),

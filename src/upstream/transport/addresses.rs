@@ -33,6 +33,10 @@ pub(super) struct Addresses {
 struct Known {
     /// The address of the last connection, and until when it is taken without a race.
     winner: Option<(IpAddr, Instant)>,
+    /// How long that connection took.
+    took: Duration,
+    /// The address that was given as the first the last time.
+    tried: Option<IpAddr>,
     /// Those that did not answer, and until when they stand behind.
     dead: HashMap<IpAddr, Instant>,
 }
@@ -46,14 +50,29 @@ impl Addresses {
         }
     }
 
-    /// A connection to that address was made.
-    pub(super) fn reached(&self, address: IpAddr) {
+    /// A connection to that address was made, which took so long.
+    pub(super) fn reached(&self, address: IpAddr, took: Duration) {
         let mut known = self.known();
+        known.took = took;
         known.winner = Some((address, Instant::now() + MAX_TRUST));
         known.dead.remove(&address);
     }
 
-    /// A connection was not made, or not soon: the next takes no address without a race.
+    /// How long the last connection took.
+    pub(super) fn took(&self) -> Duration {
+        self.known().took
+    }
+
+    /// A connection could not be made, though its address may have won a race: it stands behind the others.
+    pub(super) fn missed(&self) {
+        let mut known = self.known();
+        known.winner = None;
+        if let Some(tried) = known.tried {
+            known.dead.insert(tried, Instant::now() + MAX_GRUDGE);
+        }
+    }
+
+    /// A connection was not made soon: the next takes no address without a race.
     pub(super) fn doubt(&self) {
         if let Some((_, until)) = &mut self.known().winner {
             *until = Instant::now();
@@ -63,17 +82,13 @@ impl Addresses {
     /// The addresses in the order in which connections are to be tried. With no answer from any, it is as long as
     /// some of them are silent.
     async fn choose(&self, found: Vec<IpAddr>) -> Vec<IpAddr> {
-        let order = self.known().order(found, Instant::now());
-        if order.len() < 2 || self.known().trusts(order[0], Instant::now()) {
-            return order;
+        let mut order = self.known().order(found, Instant::now());
+        let is_raced = order.len() > 1 && !self.known().trusts(order[0], Instant::now());
+        if is_raced && let Some(winner) = self.race(&order).await {
+            order.sort_by_key(|address| *address != winner);
         }
-        match self.race(&order).await {
-            Some(winner) => {
-                let others = order.into_iter().filter(|other| *other != winner);
-                std::iter::once(winner).chain(others).collect()
-            }
-            None => order,
-        }
+        self.known().tried = order.first().copied();
+        order
     }
 
     /// The first address that takes a connection, which is closed again: the client makes its own.
@@ -88,10 +103,7 @@ impl Addresses {
             }
             let silent = tokio::select! {
                 ended = runners.next() => match ended? {
-                    (winner, true) => {
-                        self.reached(winner);
-                        return Some(winner);
-                    }
+                    (winner, true) => return Some(winner),
                     (loser, false) => Some(loser),
                 },
                 () = sleep(STAGGER), if waiting.peek().is_some() => started,
@@ -110,14 +122,14 @@ impl Addresses {
 }
 
 impl Known {
-    /// The winner first, then the others by turns of their families as the system prefers them, then the dead.
+    /// The winner first, then the others by turns of their families as the system prefers them, then the dead, the longest first.
     fn order(&mut self, found: Vec<IpAddr>, now: Instant) -> Vec<IpAddr> {
         self.dead.retain(|_, until| *until > now);
         let mut order = by_turns(found);
         order.truncate(MAX_ADDRESSES);
         order.sort_by_key(|address| {
             let is_winner = self.winner.is_some_and(|(winner, _)| winner == *address);
-            (!is_winner, self.dead.contains_key(address))
+            (!is_winner, self.dead.get(address).copied())
         });
         order
     }

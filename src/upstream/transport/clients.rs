@@ -17,6 +17,8 @@ pub use recipe::Renewal;
 /// What one client carries at once before there is another. Over HTTP/2 a client has one connection, on
 /// which servers commonly allow 100 or 128 calls; the others would wait.
 const MAX_CALLS: usize = 100;
+/// The fewest that a client carries before there is another, whatever the upstream allows.
+const MIN_CALLS: usize = 4;
 /// The most clients of one thread where servers allow fewer; beyond, calls wait.
 const MAX_CLIENTS: usize = 32;
 
@@ -94,31 +96,33 @@ impl Clients {
         }
     }
 
-    /// A call has waited in vain for its request to leave. If the client's connection is there, it has no stream
-    /// for it: from now on clients carry no more than this one does, and there are more of them.
-    pub(super) fn crowded(&self, client: &Lent) {
+    /// A call has waited in vain for its request to leave, beside so many others of its client that had left. If the
+    /// client's connection is there, it has no stream for it: from now on clients carry no more than those, and
+    /// there are more of them.
+    pub(super) fn crowded(&self, client: &Lent, others: usize) {
         let mut pool = self.pool();
-        let sent = client.sent.load(Ordering::Relaxed);
-        let connected = sent > 0 && client.making.load(Ordering::Relaxed) == 0;
-        if connected && sent < pool.room && pool.recipe.borrow().shares() {
+        let room = others.max(MIN_CALLS);
+        let is_connected = others > 0 && client.making.load(Ordering::Relaxed) == 0;
+        let is_ours = pool.clients.iter().any(|own| Arc::ptr_eq(own, client));
+        if is_connected && is_ours && room < pool.room && pool.recipe.borrow().shares() {
             tracing::debug!(
-                streams = sent,
+                calls = room,
                 "the upstream takes fewer calls on a connection"
             );
-            pool.room = sent;
+            pool.room = room;
         }
     }
 
-    /// Lends a client no more: its idle connections have been closed by the peer. The calls that it carries go on.
+    /// Lends a client no more, nor the others: its idle connections have been closed by the peer, and theirs will
+    /// have been as well. The calls that they carry go on.
     pub(super) fn retire(&self, client: &Lent) {
         let mut pool = self.pool();
-        let mut clients = pool.clients.iter();
-        let Some(at) = clients.position(|other| Arc::ptr_eq(other, client)) else {
+        if !pool.clients.iter().any(|own| Arc::ptr_eq(own, client)) {
             return;
-        };
+        }
         let another = Carrier::by(&pool.recipe.borrow());
         if let Ok(another) = another {
-            pool.clients[at] = another;
+            pool.clients = vec![another];
         }
     }
 
@@ -170,6 +174,11 @@ impl Carrier {
     /// The HTTP client itself.
     pub(super) fn http(&self) -> &Client {
         &self.client
+    }
+
+    /// How many of its requests have left and are not over.
+    pub(super) fn under_way(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// A request has left.

@@ -23,7 +23,7 @@ mod protocol;
 mod way;
 
 pub(super) use protocol::Protocol;
-pub(super) use way::Way;
+pub(super) use way::{TooLong, Way};
 
 use line::{Failed, Line, Stage, Turn};
 
@@ -108,11 +108,7 @@ where
 
     fn call(&mut self, target: Target) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            let connection = inner.connection(target).await;
-            note_connected();
-            connection
-        })
+        Box::pin(async move { inner.connection(target).await })
     }
 }
 
@@ -131,14 +127,16 @@ impl<S, C: Connection + Send + 'static> Inner<S, C> {
                 Turn::Take(connection) => return Ok(connection),
                 Turn::Make(stage) => return self.dial(target, stage).await,
                 Turn::Wait(mut stage) => {
-                    note_connected();
                     let ended = stage
                         .wait_for(|stage| !matches!(stage, Stage::Making))
                         .await;
                     // An error means that its task was lost.
                     match ended.map(|stage| stage.clone()) {
                         Ok(Stage::Failed(failed)) => return Err(failed.into()),
-                        Ok(Stage::Shared) => sleep(HAND_OUT).await,
+                        Ok(Stage::Shared) => {
+                            note_connected();
+                            sleep(HAND_OUT).await;
+                        }
                         _ => {}
                     }
                 }
@@ -183,8 +181,11 @@ impl<S, C: Connection + Send + 'static> Inner<S, C> {
         tokio::select! {
             biased;
             // An error means that the runtime is going away, and the call with it.
-            made = claimed => made.unwrap_or_else(|error| Err(error.into())),
-            // One that took long, and whose call has left.
+            made = claimed => {
+                note_connected();
+                made.unwrap_or_else(|error| Err(error.into()))
+            }
+            // One that took long, and whose call has left; the peer may have closed it since.
             kept = self.line.kept() => Ok(kept),
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use rustls::AlertDescription;
 
+use super::connect::TooLong;
 use super::proxied::ProxyRefused;
 use crate::causes::find;
 use crate::upstream::error::UpstreamError;
@@ -22,7 +23,7 @@ pub(super) fn classify(error: reqwest::Error, progress: Progress, reused: bool) 
             UpstreamError::ProxyRefused(error.into())
         } else if find::<rustls::Error>(&error).is_some() {
             UpstreamError::TlsFailed(error.into())
-        } else if error.is_timeout() {
+        } else if error.is_timeout() || find::<TooLong>(&error).is_some() {
             UpstreamError::ConnectTimedOut(error.into())
         } else {
             UpstreamError::ConnectFailed(error.into())

@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use super::clients::{Clients, Lent};
 use super::connect;
 use crate::upstream::gate::Gate;
 
-/// How long a request waits for a stream of its connection before there is another connection for those that
-/// come after.
+/// How long a request waits for a stream of its connection, twice over, before there is another connection for
+/// those that come after. A thread that was held up for once is no sign.
 const MAX_STREAM_WAIT: Duration = Duration::from_millis(30);
 
 /// A request on its way. Its client counts it as carried for as long as this lives.
@@ -23,12 +24,18 @@ const MAX_STREAM_WAIT: Duration = Duration::from_millis(30);
 pub(super) struct Passage {
     client: Lent,
     gate: Arc<Gate>,
+    /// Whether the client counts it as sent.
+    counted: AtomicBool,
 }
 
 impl Passage {
     /// Has `client` carry a request, whose body leaves by `gate`.
     pub(super) fn new(client: Lent, gate: Arc<Gate>) -> Arc<Self> {
-        Arc::new(Self { client, gate })
+        Arc::new(Self {
+            client,
+            gate,
+            counted: AtomicBool::new(false),
+        })
     }
 
     /// The client that carries the request.
@@ -45,27 +52,30 @@ impl Passage {
     ) -> (Result<Response, reqwest::Error>, bool) {
         if body.is_empty() {
             // The HTTP client does not ask for a body that is empty.
-            self.pass();
+            self.gate.pass();
         }
         *request.body_mut() = Some(Body::wrap(GatedBody {
             body: Some(body),
             passage: Arc::clone(self),
         }));
         let mut answering = pin!(connect::observe(self.client.http().execute(request)));
-        match timeout(MAX_STREAM_WAIT, &mut answering).await {
-            Ok(answered) => answered,
-            Err(_elapsed) => {
-                if !self.gate.has_passed() {
-                    clients.crowded(&self.client);
-                }
-                answering.await
+        let mut others = 0;
+        for _ in 0..2 {
+            if let Ok(answered) = timeout(MAX_STREAM_WAIT, &mut answering).await {
+                return answered;
             }
+            if self.gate.has_passed() {
+                return answering.await;
+            }
+            others = self.client.under_way().max(others);
         }
+        clients.crowded(&self.client, others);
+        answering.await
     }
 
     fn pass(&self) -> bool {
         let passed = self.gate.pass();
-        if passed {
+        if passed && !self.counted.swap(true, Ordering::Relaxed) {
             self.client.sent();
         }
         passed
@@ -74,7 +84,7 @@ impl Passage {
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        if self.gate.has_passed() {
+        if *self.counted.get_mut() {
             self.client.ended();
         }
     }
@@ -107,7 +117,7 @@ impl http_body::Body for GatedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_none()
+        self.body.as_ref().is_none_or(Bytes::is_empty)
     }
 
     fn size_hint(&self) -> SizeHint {

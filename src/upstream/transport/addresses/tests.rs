@@ -76,6 +76,7 @@ fn addresses_come_by_turns_of_their_families_the_winner_first_and_the_dead_last(
                 .iter()
                 .map(|dead| (ip(dead), now + MAX_GRUDGE))
                 .collect(),
+            ..Known::default()
         };
         let order = known.order(ips(&found), now);
         assert_eq!(order, ips(&expected), "{found}");
@@ -93,6 +94,7 @@ async fn a_deaf_address_costs_a_moment_and_is_not_tried_first_again() {
     let found = ips("127.0.0.2 127.0.0.3 127.0.0.1");
     let expected = ips("127.0.0.1 127.0.0.2 127.0.0.3");
     assert_eq!(addresses.choose(found.clone()).await, expected);
+    addresses.reached(expected[0], Duration::ZERO);
     // Nothing is raced now, and nothing answers any more.
     drop(live);
     assert_eq!(addresses.choose(found.clone()).await, expected);
@@ -111,4 +113,17 @@ async fn where_none_takes_a_connection_the_client_has_all_to_find_out_why() {
     let addresses = Addresses::new(port);
     let found = ips("127.0.0.1 127.0.0.2");
     assert_eq!(addresses.choose(found.clone()).await, found);
+}
+
+#[tokio::test]
+async fn an_address_that_takes_connections_and_then_fails_gives_way_to_the_others() {
+    let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = one.local_addr().unwrap().port();
+    let _other = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
+    let addresses = Addresses::new(port);
+    let found = ips("127.0.0.1 127.0.0.2");
+    for first in [0, 1, 0] {
+        assert_eq!(addresses.choose(found.clone()).await[0], found[first]);
+        addresses.missed();
+    }
 }

@@ -22,7 +22,7 @@ use crate::upstream::transport::proxied;
 /// a kind of its own, comes first.
 const GRACE: Duration = Duration::from_millis(50);
 /// A connection that is not there by then may be waiting for a dead address: others need not wait for it.
-const SLOW: Duration = Duration::from_millis(300);
+const MIN_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The way to the upstream, and what is known of it.
 #[derive(Debug, Clone)]
@@ -40,9 +40,14 @@ pub(in super::super) struct Way {
 /// The connection took too long.
 #[derive(Debug, thiserror::Error)]
 #[error("connecting took too long")]
-struct TooLong;
+pub(in super::super) struct TooLong;
 
 impl Way {
+    /// How long a connection may take before it is slow: that depends on how far the upstream is.
+    fn patience(&self) -> Duration {
+        MIN_PATIENCE.max(2 * self.addresses.took())
+    }
+
     /// Sees a connection made, within the limit. `slow` is told when it takes long.
     ///
     /// # Errors
@@ -54,7 +59,7 @@ impl Way {
     ) -> Result<C, Failed> {
         let started = Instant::now();
         let mut connecting = pin!(timeout(self.limit + GRACE, connecting));
-        let made = match timeout(SLOW, &mut connecting).await {
+        let made = match timeout(self.patience(), &mut connecting).await {
             Ok(made) => made,
             Err(_elapsed) => {
                 self.addresses.doubt();
@@ -70,12 +75,13 @@ impl Way {
                 let mut extras = http::Extensions::new();
                 connected.get_extras(&mut extras);
                 if let Some(info) = extras.get::<HttpInfo>() {
-                    self.addresses.reached(info.remote_addr().ip());
+                    let took = started.elapsed();
+                    self.addresses.reached(info.remote_addr().ip(), took);
                 }
                 Ok(connection)
             }
             Err(error) => {
-                self.addresses.doubt();
+                self.addresses.missed();
                 let error = proxied::explain(error, self.proxy.as_ref());
                 if is_ours(&*error) {
                     tracing::warn!(

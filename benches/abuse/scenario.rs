@@ -1,7 +1,5 @@
 //! The scenarios: what one peer does, and what that may cost the others.
 
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,25 +16,14 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::Failure;
 use crate::callers::{Caller, Credential, Ended, Facade, count, describe, paced};
 use crate::issuer::{Issuer, Manner};
-use crate::pin::Cpus;
 use crate::raw::{
     CHECK, DATA, EMPTY, END_HEADERS, END_STREAM, GOAWAY, HEADERS, REFLECTION, Raw, WATCH, frame,
     request,
 };
-use crate::report::{Report, Row};
+use crate::report::Row;
+use crate::runner::{Bench, Scenario};
 
-/// What every scenario needs.
-#[derive(Debug)]
-pub struct Bench {
-    pub report: Report,
-    pub binary: PathBuf,
-    pub cpus: Cpus,
-}
-
-type Run = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
-
-/// Each with its name, and the seconds that it may take.
-pub const SCENARIOS: [(&str, u64, Run); 8] = [
+pub const SCENARIOS: [Scenario; 8] = [
     ("untaken", 300, |bench| Box::pin(untaken(bench))),
     ("unfinished", 120, |bench| Box::pin(unfinished(bench))),
     ("watches", 240, |bench| Box::pin(watches(bench))),
@@ -55,11 +42,6 @@ const MOST: f64 = 100e6;
 const ABUSER: u32 = 1;
 const HONEST: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// "Scenarios: untaken, …".
-pub fn list() -> String {
-    format!("Scenarios: {}", SCENARIOS.map(|(name, ..)| name).join(", "))
-}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

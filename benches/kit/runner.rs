@@ -26,7 +26,7 @@ pub type Scenario = (&'static str, u64, Run);
 
 type Run = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 
-/// Runs scenarios over the release binary
+/// Runs scenarios over the release binary; a name that there is not has them listed
 #[derive(Debug, Parser)]
 struct Cli {
     /// Scenarios to run, in place of all

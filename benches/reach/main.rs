@@ -35,5 +35,5 @@ use std::process::ExitCode;
 type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    runner::main("reach", &scenario::SCENARIOS, "burst")
+    runner::main("reach", &scenario::SCENARIOS, "dead")
 }

@@ -9,8 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::callers::{Caller, Credential, Ended, Facade, count, describe, paced};
 use crate::report::Row;
-pub use crate::runner::Bench;
-use crate::runner::Scenario;
+use crate::runner::{Bench, Scenario};
 use crate::stand_in::{Nature, StandIn};
 use crate::{Failure, pki};
 

@@ -17,7 +17,7 @@ use tonic_types::StatusExt as _;
 
 use crate::Failure;
 use crate::process::Process;
-use crate::scenario::Bench;
+use crate::runner::Bench;
 
 /// A running façade, killed when dropped.
 #[derive(Debug)]

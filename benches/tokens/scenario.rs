@@ -1,7 +1,5 @@
 //! The scenarios: what is asked of the façade, and of the upstream on its behalf.
 
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,21 +10,10 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::Failure;
 use crate::callers::{Caller, Credential, Ended, Facade, count, describe, paced};
 use crate::issuer::{Issuer, Ledger, Manner, RIGHT};
-use crate::pin::Cpus;
-use crate::report::{Report, Row};
+use crate::report::Row;
+use crate::runner::{Bench, Scenario};
 
-/// What every scenario needs.
-#[derive(Debug)]
-pub struct Bench {
-    pub report: Report,
-    pub binary: PathBuf,
-    pub cpus: Cpus,
-}
-
-type Run = for<'a> fn(&'a Bench) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
-
-/// Each with its name, and the seconds that it may take.
-pub const SCENARIOS: [(&str, u64, Run); 11] = [
+pub const SCENARIOS: [Scenario; 11] = [
     ("first", 30, |bench| Box::pin(first(bench))),
     ("leaving", 30, |bench| Box::pin(leaving(bench))),
     ("short", 300, |bench| Box::pin(short(bench))),
@@ -41,11 +28,6 @@ pub const SCENARIOS: [(&str, u64, Run); 11] = [
 ];
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// "Scenarios: first, …".
-pub fn list() -> String {
-    format!("Scenarios: {}", SCENARIOS.map(|(name, ..)| name).join(", "))
-}
 
 fn right() -> Credential {
     Credential::password(RIGHT)

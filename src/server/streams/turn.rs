@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many bytes are read before others have their turn; with more to come, the next turns are short.
 const MAX_TURN: usize = 8 * 1024;
-const SHORT_TURN: usize = 1024;
+const SHORT_TURN: usize = 512;
 
 /// The bytes that may still be read in a connection's turn.
 #[derive(Debug)]

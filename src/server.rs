@@ -161,7 +161,11 @@ impl Server {
                 age: self.settings.max_connection_age,
                 grace: self.settings.max_connection_age_grace,
             },
-            streams: Arc::new(All::new(&self.connections, self.layers.limit)),
+            streams: Arc::new(All::new(
+                &self.connections,
+                self.layers.limit,
+                self.settings.max_resets,
+            )),
             told: Arc::default(),
             phase,
         };

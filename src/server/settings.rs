@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::duration::{parse_limit, parse_pause};
 
+/// Calls whose callers have given up, in a second and in the time in which a process had none.
+const MAX_RESETS: u32 = 10_000;
+
 /// Where gRPC is served, and within which bounds.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
@@ -43,6 +46,10 @@ pub struct ServerSettings {
     /// Longest time after that for the connection's open calls to end
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_pause)]
     pub max_connection_age_grace: Duration,
+
+    /// Streams that a client may reset in a second, and at once beyond that; with more, it is flooding
+    #[arg(skip = MAX_RESETS)]
+    pub max_resets: u32,
 }
 
 impl ServerSettings {

@@ -74,11 +74,11 @@ impl Streams {
     /// The streams of a new connection, which is to be replaced after such a `life`.
     pub(super) fn new(all: Arc<All>, life: Life) -> Arc<Self> {
         Arc::new(Self {
+            state: Mutex::new(State::new(all.max_resets)),
             all,
             life,
             is_heard: AtomicBool::new(false),
             is_abused: AtomicBool::new(false),
-            state: Mutex::default(),
             turn: Turn::default(),
             busy: Notify::new(),
             worn: Notify::new(),

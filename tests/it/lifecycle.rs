@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use meeting_control::proto::v1::meeting_control_client::MeetingControlClient;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::kit::raw::{ACK, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, RawClient};
+use crate::kit::raw::{ACK, END_HEADERS, GOAWAY, HEADERS, PING, RST_STREAM, RawClient, frame};
 use crate::kit::{Facade, MEETING, PATIENCE, Script, Settings, Step, eventually, lock};
 
 fn last_stream(goaway: &[u8]) -> u32 {
@@ -173,31 +174,34 @@ async fn a_call_that_outlasts_the_drain_is_cut_off_and_recorded_so() {
 #[tokio::test]
 async fn a_client_that_resets_its_calls_as_fast_as_it_makes_them_is_shown_out() {
     let upstream = Script::start([Step::ok()]).await;
-    let facade = Facade::over(&upstream.base).await;
+    // The real limit is more than a busy machine may reach in a test.
+    let mut settings = Settings::default();
+    settings.server.max_resets = 100;
+    let facade = Facade::with(&upstream.base, settings).await;
     let mut flood = RawClient::connect(&facade).await;
     // POST, http, / by HPACK's static table.
     let headers = [0x83, 0x86, 0x84];
-    let mut stream = 1;
+    let mut streams = (1..).step_by(2);
     let flooding = async {
         loop {
-            let sent = flood
-                .send(HEADERS, END_HEADERS, stream, &headers)
-                .await
-                .is_ok()
-                && flood
-                    .send(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
-                    .await
-                    .is_ok();
-            if !sent {
+            let calls = streams.by_ref().take(100).flat_map(|stream| {
+                [
+                    frame(HEADERS, END_HEADERS, stream, &headers),
+                    frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
+                ]
+            });
+            let calls = calls.collect::<Vec<_>>().concat();
+            if flood.0.write_all(&calls).await.is_err() {
                 return;
             }
-            stream += 2;
         }
     };
     timeout(PATIENCE, flooding)
         .await
         .expect("the flood is stopped");
     facade.lock(MEETING).await.unwrap();
+    let closed = "meeting_control_connections_closed_total{reason=\"resets\"} ";
+    assert_eq!(facade.metric(closed), 1.0);
 }
 
 const RPC: &str = "{grpc_service=\"meeting.control.v1.MeetingControl\",grpc_method=\"UpdateStartedConfConfig\",grpc_type=\"unary\"";

@@ -19,6 +19,8 @@ pub(super) const MAX_HELD: i64 = 10_240;
 pub(in crate::server) struct All {
     /// The longest time for a call.
     pub(super) limit: Duration,
+    /// Streams that a client may reset in a second.
+    pub(super) max_resets: u32,
     pub(super) held: Gauge,
     pub(super) malformed: Counter,
     pub(super) closed: [Counter; Closing::LABELS.len()],
@@ -33,10 +35,16 @@ pub(super) struct Counted(Arc<All>);
 // === impl All ===
 
 impl All {
-    /// The streams of all connections, whose calls take `limit` at most. What happens is counted by `connections`.
-    pub(in crate::server) fn new(connections: &Connections, limit: Duration) -> Self {
+    /// The streams of all connections, whose calls take `limit` at most, and of which a client may reset so many in a
+    /// second. What happens is counted by `connections`.
+    pub(in crate::server) fn new(
+        connections: &Connections,
+        limit: Duration,
+        max_resets: u32,
+    ) -> Self {
         Self {
             limit,
+            max_resets,
             held: connections.untaken(),
             malformed: connections.malformed(),
             closed: connections.closed(),

@@ -15,9 +15,6 @@ use crate::server::permits::Kept;
 pub(super) const MAX_HEAD: Duration = Duration::from_secs(2);
 /// How many answers a connection may leave untaken from one look to the next where memory is short.
 const MIN_UNTAKEN: usize = 8;
-/// How many streams a client may reset in a second, and at once beyond that: calls whose callers have given up while
-/// we got no time. With more, it is flooding.
-pub(super) const MAX_CANCELS: f64 = 10_000.0;
 
 /// The books of one connection's streams.
 #[derive(Debug, Default)]
@@ -34,13 +31,23 @@ pub(super) struct State {
     has_cancelled: bool,
     /// How many answers have been begun.
     begun: u64,
-    /// Streams that the client has reset beyond what it may in the time until the last of them.
-    pub(super) cancelled: f64,
+    /// Streams that the client may reset in a second, and at once beyond that.
+    max_cancelled: f64,
+    /// Those that it has reset beyond what it may in the time until the last of them.
+    cancelled: f64,
     last_cancelled: Option<Instant>,
     wear: Wear,
 }
 
 impl State {
+    /// The books of a client that may reset so many streams in a second, and at once beyond that.
+    pub(super) fn new(max_resets: u32) -> Self {
+        Self {
+            max_cancelled: max_resets.into(),
+            ..Self::default()
+        }
+    }
+
     /// The client has sent a frame.
     pub(super) fn received(&mut self, frame: Frame) {
         match frame {
@@ -111,7 +118,7 @@ impl State {
     fn cancel(&mut self, stream: u32, now: Instant) {
         let since = self.last_cancelled.replace(now);
         let since = since.map_or(Duration::ZERO, |since| now - since);
-        let allowed = since.as_secs_f64() * MAX_CANCELS;
+        let allowed = since.as_secs_f64() * self.max_cancelled;
         self.cancelled = (self.cancelled - allowed).max(0.0) + 1.0;
         self.wear.end(stream);
         match self.find(stream) {
@@ -194,7 +201,7 @@ impl State {
         let until = |stream: &Stream| stream.until(limit).is_some_and(|until| until <= now);
         let left = |stream: &&Stream| stream.is_left(now);
         let is_left = || self.open.iter().filter(left).count() > MIN_UNTAKEN;
-        if self.cancelled > MAX_CANCELS {
+        if self.cancelled > self.max_cancelled {
             Some(Closing::Resets)
         } else if self
             .partial

@@ -1,6 +1,6 @@
 use super::super::permits::Permits;
 use super::all::MAX_HELD;
-use super::state::{MAX_CANCELS, MAX_HEAD};
+use super::state::MAX_HEAD;
 use super::*;
 use crate::call::Peer;
 
@@ -15,6 +15,7 @@ const CANCEL: u32 = 8;
 fn streams() -> Arc<Streams> {
     let mut all = All::default();
     all.limit = LIMIT;
+    all.max_resets = 10_000;
     Streams::new(Arc::new(all), LIFE)
 }
 
@@ -370,7 +371,8 @@ async fn as_many_resets_as_honest_callers_make_are_no_flood() {
             }
             tokio::time::advance(LOOK).await;
         }
-        let flood = streams.state().cancelled > MAX_CANCELS;
-        assert_eq!(flood, is_flood, "{per_look}");
+        let abuse = streams.state().abuse(LIMIT, false, Instant::now());
+        let flood = is_flood.then_some(Closing::Resets);
+        assert_eq!(abuse, flood, "{per_look}");
     }
 }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use meeting_control::duration::parse_pause;
 
-/// Client connections, where nothing else is asked for.
+/// Client connections, where nothing else is asked for; and calls on each, if that makes more of them. The façade
+/// takes 256 at once.
 const CONNECTIONS: u32 = 8;
+const CALLS: u32 = 250;
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +44,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
 
-    /// Client connections [default: 8]
+    /// Client connections [default: 8, or one for each 250 calls in flight]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     connections: Option<u32>,
 
@@ -63,7 +65,7 @@ pub struct Options {
 enum Sweep {
     /// 1 to 10000 calls in flight: at once up to 512, over an upstream that takes 1 s beyond
     InFlight,
-    /// 1 to 1000 connections that share 1000 calls in flight, over an upstream that takes 200 ms
+    /// 4 to 1000 connections that share 1000 calls in flight, over an upstream that takes 200 ms
     Connections,
 }
 
@@ -129,7 +131,7 @@ impl Options {
                         .map(|calls| self.workload(Pace::InFlight(calls), Duration::from_secs(1))),
                 )
                 .collect(),
-            (Some(Sweep::Connections), calls, _) => [1, 10, 100, 1000]
+            (Some(Sweep::Connections), calls, _) => [4, 10, 100, 1000]
                 .map(|connections| Workload {
                     connections,
                     ..self.workload(
@@ -154,11 +156,16 @@ impl Options {
 
     /// A workload with what the command line says, and `delay` if it does not.
     fn workload(&self, pace: Pace, delay: Duration) -> Workload {
-        Workload {
+        let workload = Workload {
             pace,
-            connections: self.connections.unwrap_or(CONNECTIONS),
+            connections: CONNECTIONS,
             hot: self.hot,
             delay: self.upstream_delay.unwrap_or(delay),
+        };
+        let needed = (workload.most_in_flight() - self.hot).div_ceil(CALLS);
+        Workload {
+            connections: self.connections.unwrap_or(CONNECTIONS.max(needed)),
+            ..workload
         }
     }
 }

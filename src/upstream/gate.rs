@@ -47,11 +47,6 @@ impl Gate {
             });
     }
 
-    /// Whether the body has begun to leave.
-    pub(super) fn has_passed(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & !CLOSED != WAITING
-    }
-
     /// Ends the attempt: says how far it came, and holds back a body that has not left. May be asked again.
     pub(super) fn close(&self) -> Progress {
         match self.0.fetch_or(CLOSED, Ordering::Relaxed) & !CLOSED {

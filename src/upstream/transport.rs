@@ -35,6 +35,7 @@ mod exchange;
 mod failure;
 mod passage;
 mod proxied;
+mod queue;
 mod tls;
 
 pub use clients::Renewal;
@@ -122,7 +123,7 @@ impl Transport {
         *out.headers_mut() = request.headers;
         let running = async move {
             let (gate, started) = (Arc::clone(&request.gate), Instant::now());
-            let (response, reused) = passage.make(&clients, out, body).await;
+            let (response, reused) = passage.make(out, body).await;
             let answer = match response {
                 Ok(response) => {
                     breaker.reached();

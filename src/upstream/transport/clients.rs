@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Client;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::error::SetupError;
+use super::queue::Queue;
 
 mod recipe;
 
@@ -38,12 +40,11 @@ struct Pool {
 /// A client; each clone but the pool's own carries a call.
 pub(super) type Lent = Arc<Carrier>;
 
-/// An HTTP client, and how many calls it carries.
+/// An HTTP client, and the requests that it carries.
 #[derive(Debug)]
 pub(super) struct Carrier {
     client: Client,
-    /// How many of its requests have left.
-    sent: AtomicUsize,
+    queue: Mutex<Queue>,
     /// How many connections it is making.
     making: Arc<AtomicUsize>,
 }
@@ -76,9 +77,11 @@ impl Clients {
     pub(super) fn lend(&self) -> Lent {
         let mut pool = self.pool();
         pool.renew();
-        let has_room = |client: &&Lent| calls(client) < pool.room;
-        if let Some(client) = pool.clients.iter().find(has_room) {
-            return Arc::clone(client);
+        while let Some(client) = pool.with_room() {
+            match pool.shortage(&client) {
+                None => return client,
+                Some(room) => pool.room = room,
+            }
         }
         let is_full = pool.room < MAX_CALLS && pool.clients.len() >= MAX_CLIENTS;
         let by_load = pool.clients.iter();
@@ -93,23 +96,6 @@ impl Clients {
             }
             // What has been made once can be made again; if not, the first carries more.
             Err(_) => Arc::clone(&pool.clients[0]),
-        }
-    }
-
-    /// A call has waited in vain for its request to leave, beside so many others of its client that had left. If the
-    /// client's connection is there, it has no stream for it: from now on clients carry no more than those, and
-    /// there are more of them.
-    pub(super) fn crowded(&self, client: &Lent, others: usize) {
-        let mut pool = self.pool();
-        let room = others.max(MIN_CALLS);
-        let is_connected = others > 0 && client.making.load(Ordering::Relaxed) == 0;
-        let is_ours = pool.clients.iter().any(|own| Arc::ptr_eq(own, client));
-        if is_connected && is_ours && room < pool.room && pool.recipe.borrow().shares() {
-            tracing::debug!(
-                calls = room,
-                "the upstream takes fewer calls on a connection"
-            );
-            pool.room = room;
         }
     }
 
@@ -150,6 +136,31 @@ impl Pool {
             Err(error) => tracing::warn!(cause = %error, "a thread's HTTP clients are kept"),
         }
     }
+
+    /// The first client that has room for a call.
+    fn with_room(&self) -> Option<Lent> {
+        let has_room = |client: &&Lent| calls(client) < self.room;
+        self.clients.iter().find(has_room).cloned()
+    }
+
+    /// How many calls clients should carry, when it shows now that the upstream takes fewer on a connection than
+    /// they do.
+    fn shortage(&self, client: &Lent) -> Option<usize> {
+        // Where connections do not serve all, there are as many as it takes.
+        if !self.recipe.borrow().shares() || client.making.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let streams = client.queue().shortage(Instant::now())?;
+        let room = streams.max(MIN_CALLS);
+        if room >= self.room {
+            return None;
+        }
+        tracing::debug!(
+            calls = room,
+            "the upstream takes fewer calls on a connection"
+        );
+        Some(room)
+    }
 }
 
 /// How many calls a client of the pool carries.
@@ -166,7 +177,7 @@ impl Carrier {
         let making = Arc::default();
         Ok(Arc::new(Self {
             client: recipe.client(Arc::clone(&making))?,
-            sent: AtomicUsize::new(0),
+            queue: Mutex::default(),
             making,
         }))
     }
@@ -176,19 +187,10 @@ impl Carrier {
         &self.client
     }
 
-    /// How many of its requests have left and are not over.
-    pub(super) fn under_way(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// A request has left.
-    pub(super) fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A request that had left is over.
-    pub(super) fn ended(&self) {
-        self.sent.fetch_sub(1, Ordering::Relaxed);
+    /// Its requests.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        // It is whole even after a panic.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

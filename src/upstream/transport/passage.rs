@@ -1,40 +1,35 @@
 //! A request on its way out, carried by a client.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use reqwest::{Body, Response};
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::clients::{Clients, Lent};
+use super::clients::Lent;
 use super::connect;
 use crate::upstream::gate::Gate;
-
-/// How long a request waits for a stream of its connection, twice over, before there is another connection for
-/// those that come after. A thread that was held up for once is no sign.
-const MAX_STREAM_WAIT: Duration = Duration::from_millis(30);
 
 /// A request on its way. Its client counts it as carried for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Passage {
     client: Lent,
     gate: Arc<Gate>,
-    /// Whether the client counts it as sent.
-    counted: AtomicBool,
+    has_left: AtomicBool,
 }
 
 impl Passage {
     /// Has `client` carry a request, whose body leaves by `gate`.
     pub(super) fn new(client: Lent, gate: Arc<Gate>) -> Arc<Self> {
+        client.queue().join(Instant::now());
         Arc::new(Self {
             client,
             gate,
-            counted: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
         })
     }
 
@@ -46,37 +41,24 @@ impl Passage {
     /// Sends the request. Returns the head of its answer, and whether its connection had served before.
     pub(super) async fn make(
         self: &Arc<Self>,
-        clients: &Clients,
         mut request: reqwest::Request,
         body: Bytes,
     ) -> (Result<Response, reqwest::Error>, bool) {
         if body.is_empty() {
             // The HTTP client does not ask for a body that is empty.
-            self.gate.pass();
+            self.pass();
         }
         *request.body_mut() = Some(Body::wrap(GatedBody {
             body: Some(body),
             passage: Arc::clone(self),
         }));
-        let mut answering = pin!(connect::observe(self.client.http().execute(request)));
-        let mut others = 0;
-        for _ in 0..2 {
-            if let Ok(answered) = timeout(MAX_STREAM_WAIT, &mut answering).await {
-                return answered;
-            }
-            if self.gate.has_passed() {
-                return answering.await;
-            }
-            others = self.client.under_way().max(others);
-        }
-        clients.crowded(&self.client, others);
-        answering.await
+        connect::observe(self.client.http().execute(request)).await
     }
 
     fn pass(&self) -> bool {
         let passed = self.gate.pass();
-        if passed && !self.counted.swap(true, Ordering::Relaxed) {
-            self.client.sent();
+        if passed && !self.has_left.swap(true, Ordering::Relaxed) {
+            self.client.queue().leave();
         }
         passed
     }
@@ -84,8 +66,10 @@ impl Passage {
 
 impl Drop for Passage {
     fn drop(&mut self) {
-        if *self.counted.get_mut() {
-            self.client.ended();
+        let mut queue = self.client.queue();
+        match *self.has_left.get_mut() {
+            true => queue.end(),
+            false => queue.withdraw(),
         }
     }
 }
